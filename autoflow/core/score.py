@@ -1,0 +1,42 @@
+"""What a judgement of one trace is, and what judges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autoflow.core.json import Json
+from autoflow.core.task import Task
+from autoflow.core.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A judgement in [0, 1], higher better; `None` is unscored and is never averaged as 0."""
+
+    value: float | None
+    reason: str = ""
+    """Short code that reports group by ("type_mismatch"); empty where all is well."""
+
+    details: Mapping[str, Json] = field(default_factory=dict)
+    """What a reader needs to check the judgement."""
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not 0.0 <= self.value <= 1.0:
+            raise ValueError(f"a score lies in [0, 1], not {self.value}")
+
+
+class Scorer(Protocol):
+    """Judges a finished trace. A trace with a failure never reaches it."""
+
+    @property
+    def label(self) -> str:
+        """What the number is called in every report, for example "plan score"."""
+        ...
+
+    async def score(self, task: Task, trace: Trace) -> Score:
+        """Judge `trace.answer` against `task.reference`.
+
+        Raises:
+            SandboxError: If the judge itself could not run; the score is then `None`.
+        """
+        ...

@@ -1,0 +1,117 @@
+"""How the generator is improved: a strategy proposes workflows from the evidence so far, and nothing else."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autoflow.core.benchmark import Benchmark
+from autoflow.core.json import Json
+from autoflow.core.model import Model
+from autoflow.core.operator import Card
+from autoflow.core.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One task's outcome under one candidate, averaged over epochs."""
+
+    task: str
+    value: float | None
+    reason: str = ""
+    answer: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A candidate's results on one split, one per task, in task order."""
+
+    split: str
+    results: tuple[TaskResult, ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The scored tasks' values."""
+        return tuple(result.value for result in self.results if result.value is not None)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over scored tasks; `None` if there are none."""
+        values = self.values
+        return sum(values) / len(values) if values else None
+
+    @property
+    def unscored(self) -> int:
+        """Tasks without a score."""
+        return sum(result.value is None for result in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A workflow that a strategy wants scored, or a draft that failed: then `workflow` is `None`."""
+
+    workflow: Workflow | None
+    text: str
+    """What the model wrote, or the canonical YAML of a workflow made otherwise."""
+
+    reason: str
+    """Why it is proposed, one sentence."""
+
+    parent: str | None = None
+    """Id of the trial it derives from."""
+
+    errors: tuple[str, ...] = ()
+    """What is wrong with an invalid draft, with lines; after `repairs` repairs."""
+
+    repairs: int = 0
+    notes: Mapping[str, Json] = field(default_factory=dict)
+    """What the strategy wants back with the trial: an operator it changed, a reward it gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A proposal with its evidence. `train` and `validation` are `None` for an invalid draft."""
+
+    id: str
+    round: int
+    """0 for the hand-written workflow, then counted from 1."""
+
+    proposal: Proposal
+    train: Evaluation | None = None
+    validation: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a strategy may know when it proposes."""
+
+    benchmark: Benchmark
+    cards: tuple[Card, ...]
+    """The operators that a workflow may use."""
+
+    trials: Sequence[Trial]
+    """In order; the first is the hand-written workflow, where there is one."""
+
+    generator: Model
+    rng: random.Random
+    """Seeded by (run seed, round): the same evidence gives the same proposals."""
+
+    round: int
+    """1 for the first round of proposals."""
+
+
+class Strategy(Protocol):
+    """Stateless between rounds: everything it needs is in the situation, so any run resumes from its trials."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        ...
+
+    async def propose(self, situation: Situation) -> Sequence[Proposal]:
+        """The next round's proposals; none ends the search.
+
+        Raises:
+            ProviderError, BudgetExhaustedError: From the generator.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Model providers. `PLUGIN` of a module here is a function `(name, options) -> autoflow.core.model.Model`."""
