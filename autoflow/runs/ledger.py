@@ -1,0 +1,442 @@
+"""The ledger of a run: replies, results, faults, trials and events in one append-only SQLite file.
+
+A row is committed before the method returns. The file is in WAL mode with `synchronous=NORMAL`: a killed process
+loses nothing that was returned; a power cut can lose the last rows, which are then done again.
+"""
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autoflow.core.budget import Spend
+from autoflow.core.json import Json
+from autoflow.core.model import Reply, Request
+from autoflow.core.score import Score
+from autoflow.core.strategy import Trial
+from autoflow.core.trace import Trace
+from autoflow.errors import RunError
+from autoflow.runs import serial
+
+VERSION = 1
+"""Of the tables, kept in `PRAGMA user_version`."""
+
+_BEAT_S = 1.0
+# A process that is killed cannot say how long it ran: while it writes, it leaves its age this often.
+
+_TABLES = """
+CREATE TABLE replies (
+    key TEXT PRIMARY KEY, model TEXT NOT NULL, role TEXT NOT NULL, purpose TEXT NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, usd REAL, seconds REAL NOT NULL,
+    created REAL NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+);
+CREATE INDEX replies_spend ON replies (role, model, input_tokens, output_tokens, usd);
+CREATE TABLE failed_calls (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, model TEXT NOT NULL, role TEXT NOT NULL, error TEXT NOT NULL,
+    created REAL NOT NULL
+);
+CREATE TABLE results (
+    id INTEGER PRIMARY KEY, candidate TEXT NOT NULL, split TEXT NOT NULL, task TEXT NOT NULL, epoch INTEGER NOT NULL,
+    score REAL, reason TEXT NOT NULL, details TEXT NOT NULL, answer TEXT NOT NULL,
+    calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    unpriced INTEGER NOT NULL, uncounted INTEGER NOT NULL, cached_calls INTEGER NOT NULL, seconds REAL NOT NULL,
+    created REAL NOT NULL,
+    UNIQUE (candidate, split, task, epoch)
+);
+CREATE TABLE traces (result INTEGER PRIMARY KEY REFERENCES results (id), trace TEXT NOT NULL);
+CREATE TABLE faults (
+    id INTEGER PRIMARY KEY, candidate TEXT NOT NULL, split TEXT NOT NULL, task TEXT NOT NULL, epoch INTEGER NOT NULL,
+    reason TEXT NOT NULL, message TEXT NOT NULL, trace TEXT NOT NULL, created REAL NOT NULL
+);
+CREATE INDEX faults_task ON faults (candidate, split, task, epoch);
+CREATE TABLE trials (id TEXT PRIMARY KEY, round INTEGER NOT NULL, trial TEXT NOT NULL, created REAL NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, data TEXT NOT NULL, created REAL NOT NULL);
+CREATE TABLE beats (sitting INTEGER NOT NULL, seconds REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which judgement: candidate (a workflow's fingerprint), split, task id, epoch from 0."""
+
+    candidate: str
+    split: str
+    task: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished judgement. Its trace is kept apart: `Ledger.trace`."""
+
+    place: Place
+    score: Score
+    answer: Json
+    spend: Spend
+    """Of the trace's calls, whether asked or read from the record; `cached_calls` says how many were read."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An attempt that ended in no judgement, through no fault of the workflow."""
+
+    place: Place
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its time, in seconds of the ledger's clock."""
+
+    kind: str
+    data: Mapping[str, Json]
+    created: float
+
+
+def spend_of(trace: Trace) -> Spend:
+    """What the trace's calls took, those read from the record included; `cached_calls` counts the latter."""
+    total = Spend()
+    cached = 0
+    for call in trace.calls:
+        total = total.plus(call.usage)
+        cached += call.cached
+    return Spend(
+        total.calls, total.input_tokens, total.output_tokens, total.usd, total.unpriced, total.uncounted, cached
+    )
+
+
+class Ledger:
+    """One run's record. For one process at a time (the run folder holds the lock) and one thread."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        """Open the ledger, or make it.
+
+        Raises:
+            RunError: If the file is no ledger or of another version.
+        """
+        self._open(path, clock, f"file:{_quoted(path)}")
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            if self._one("PRAGMA user_version") == 0:
+                self._db.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={VERSION};COMMIT;")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise self._unwritable(error) from error
+        self._sitting = self._one("SELECT COALESCE(MAX(sitting), 0) + 1 FROM beats")
+        self.earlier_seconds: float = self._one(
+            "SELECT COALESCE(SUM(longest), 0.0) FROM (SELECT MAX(seconds) AS longest FROM beats GROUP BY sitting)"
+        )
+        self._started = self._beat_at = self._clock()
+
+    @classmethod
+    def reading(cls, path: Path) -> "Ledger":
+        """Open a ledger that another process may be writing. Adding to it is an error of the database.
+
+        Raises:
+            RunError: If there is none, or the file is no ledger or of another version.
+        """
+        if not path.is_file():
+            raise RunError(f"{path}: there is no ledger")
+        ledger = cls.__new__(cls)
+        ledger._open(path, time.time, f"file:{_quoted(path)}?mode=ro")
+        ledger._started = ledger._beat_at = math.inf
+        ledger.earlier_seconds = ledger._one(
+            "SELECT COALESCE(SUM(longest), 0.0) FROM (SELECT MAX(seconds) AS longest FROM beats GROUP BY sitting)"
+        )
+        return ledger
+
+    def _open(self, path: Path, clock: Callable[[], float], uri: str) -> None:
+        self.path = path
+        self._clock = clock
+        self._sitting = 0
+        try:
+            self._db: sqlite3.Connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise RunError(f"{path}: cannot be opened: {error}") from error
+        try:
+            version = self._one("PRAGMA user_version")
+            tables = self._one("SELECT COUNT(*) FROM sqlite_master")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise RunError(f"{path}: cannot be read as a ledger: {error}") from error
+        if version != VERSION and (version or tables):
+            self._db.close()
+            raise RunError(
+                f"{path}: this ledger has version {version}, this autoflow reads {VERSION}",
+                hint="use the autoflow that wrote it, or another run folder",
+            )
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Note how long this sitting lasted and release the file. Safe to call twice."""
+        if self._sitting:
+            self._beat(self._clock())
+            self._sitting = 0
+        self._db.close()
+
+    # Replies
+
+    def reply(self, key: str) -> Reply | None:
+        """The recorded reply to the request of this key, not marked as cached."""
+        row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else serial.loads(Reply, row[0])
+
+    def request(self, key: str) -> Request | None:
+        """The request of a recorded reply."""
+        row = self._db.execute("SELECT request FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else serial.loads(Request, row[0])
+
+    def add_reply(self, key: str, request: Request, reply: Reply, *, role: str) -> None:
+        """Record what a model answered; `role` is "interpreter" or "generator". A known key is left as it is."""
+        usage = reply.usage
+        self._write(
+            "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                reply.model,
+                role,
+                request.purpose,
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cost_usd,
+                reply.seconds,
+                self._clock(),
+                serial.dumps(request),
+                serial.dumps(reply),
+            ),
+        )
+
+    def add_failed_call(self, key: str, model: str, error: str, *, role: str) -> None:
+        """Record a call that brought no reply."""
+        self._write(
+            "INSERT INTO failed_calls (key, model, role, error, created) VALUES (?, ?, ?, ?, ?)",
+            (key, model, role, serial.dumps(error), self._clock()),
+        )
+
+    def spend(self, role: str | None = None) -> Spend:
+        """What the recorded replies took, of one role or of all. Equal records give equal sums, bit for bit."""
+        where, values = ("", ()) if role is None else (" WHERE role = ?", (role,))
+        prices: list[float] = []
+        calls = tokens_in = tokens_out = unpriced = uncounted = 0
+        for got_in, got_out, usd in self._db.execute(
+            f"SELECT input_tokens, output_tokens, usd FROM replies{where}",  # noqa: S608  a constant of this function
+            values,
+        ):
+            calls += 1
+            tokens_in += got_in or 0
+            tokens_out += got_out or 0
+            uncounted += got_in is None or got_out is None
+            if usd is None:
+                unpriced += 1
+            elif usd:
+                prices.append(usd)
+        # Exactly rounded: the order in which calls ended must not show in the last digit.
+        return Spend(calls, tokens_in, tokens_out, math.fsum(prices), unpriced, uncounted)
+
+    def failed_calls(self) -> int:
+        """Calls that brought no reply, in every sitting."""
+        return int(self._one("SELECT COUNT(*) FROM failed_calls"))
+
+    def models(self, role: str | None = None) -> list[str]:
+        """The models that answered, sorted."""
+        where, values = ("", ()) if role is None else (" WHERE role = ?", (role,))
+        rows = self._db.execute(
+            f"SELECT DISTINCT model FROM replies{where}",  # noqa: S608  a constant of this function
+            values,
+        )
+        return sorted(row[0] for row in rows)
+
+    # Results and faults
+
+    def result(self, place: Place) -> Result | None:
+        """The judgement recorded for this place."""
+        row = self._db.execute(
+            f"SELECT {_RESULT} FROM results WHERE candidate = ? AND split = ? AND task = ? AND epoch = ?",  # noqa: S608
+            (place.candidate, place.split, place.task, place.epoch),
+        ).fetchone()
+        return None if row is None else _result(row)
+
+    def add_result(self, place: Place, score: Score, trace: Trace) -> Result:
+        """Record a judgement with its trace. A place that has a result keeps it, and that one is returned."""
+        known = self.result(place)
+        if known is not None:
+            return known
+        spend = spend_of(trace)
+        result = Result(place, score, trace.answer, spend, trace.seconds)
+        self._execute("BEGIN")
+        try:
+            cursor = self._execute(
+                "INSERT INTO results (candidate, split, task, epoch, score, reason, details, answer, calls,"
+                " input_tokens, output_tokens, usd, unpriced, uncounted, cached_calls, seconds, created)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    place.candidate,
+                    place.split,
+                    place.task,
+                    place.epoch,
+                    score.value,
+                    score.reason,
+                    serial.dumps(dict(score.details)),
+                    serial.dumps(trace.answer),
+                    spend.calls,
+                    spend.input_tokens,
+                    spend.output_tokens,
+                    spend.usd,
+                    spend.unpriced,
+                    spend.uncounted,
+                    spend.cached_calls,
+                    trace.seconds,
+                    self._clock(),
+                ),
+            )
+            self._write("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, serial.dumps(trace)))
+            self._execute("COMMIT")
+        except BaseException:
+            # A full disk ends the transaction by itself.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return result
+
+    def results(self, candidate: str, split: str) -> Iterator[Result]:
+        """Every judgement of a candidate on a split, by task id and epoch."""
+        rows = self._db.execute(
+            f"SELECT {_RESULT} FROM results WHERE candidate = ? AND split = ? ORDER BY task, epoch",  # noqa: S608
+            (candidate, split),
+        )
+        return (_result(row) for row in rows)
+
+    def trace(self, place: Place) -> Trace | None:
+        """The trace of a recorded judgement."""
+        row = self._db.execute(
+            "SELECT trace FROM traces JOIN results ON results.id = traces.result"
+            " WHERE candidate = ? AND split = ? AND task = ? AND epoch = ?",
+            (place.candidate, place.split, place.task, place.epoch),
+        ).fetchone()
+        return None if row is None else serial.loads(Trace, row[0])
+
+    def add_fault(self, fault: Fault, trace: Trace) -> None:
+        """Record an attempt without a judgement. The place stays open."""
+        place = fault.place
+        self._write(
+            "INSERT INTO faults (candidate, split, task, epoch, reason, message, trace, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                place.candidate,
+                place.split,
+                place.task,
+                place.epoch,
+                fault.reason,
+                serial.dumps(fault.message),
+                serial.dumps(trace),
+                self._clock(),
+            ),
+        )
+
+    def faults(self, candidate: str, split: str) -> list[Fault]:
+        """Every fault of a candidate on a split, in the order they happened."""
+        rows = self._db.execute(
+            "SELECT task, epoch, reason, message FROM faults WHERE candidate = ? AND split = ? ORDER BY id",
+            (candidate, split),
+        )
+        return [
+            Fault(Place(candidate, split, task, epoch), reason, json.loads(message))
+            for task, epoch, reason, message in rows
+        ]
+
+    # Trials and events
+
+    def add_trial(self, trial: Trial) -> None:
+        """Record a trial with its evidence.
+
+        Raises:
+            RunError: If one of this id is recorded already.
+        """
+        try:
+            self._write(
+                "INSERT INTO trials VALUES (?, ?, ?, ?)", (trial.id, trial.round, serial.dumps(trial), self._clock())
+            )
+        except sqlite3.IntegrityError as error:
+            raise RunError(f"{self.path}: trial {trial.id!r} is recorded already") from error
+
+    def trials(self) -> list[Trial]:
+        """Every trial, in the order recorded."""
+        return [serial.loads(Trial, row[0]) for row in self._db.execute("SELECT trial FROM trials ORDER BY rowid")]
+
+    def add_event(self, kind: str, data: Mapping[str, Json] | None = None) -> Recorded:
+        """Record that something happened."""
+        event = Recorded(kind, dict(data or {}), self._clock())
+        self._write(
+            "INSERT INTO events (kind, data, created) VALUES (?, ?, ?)",
+            (kind, serial.dumps(event.data), event.created),
+        )
+        return event
+
+    def events(self) -> list[Recorded]:
+        """Every event, in order."""
+        rows = self._db.execute("SELECT kind, data, created FROM events ORDER BY id")
+        return [Recorded(kind, json.loads(data), created) for kind, data, created in rows]
+
+    # Below the surface
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        self._execute(statement, values)
+        now = self._clock()
+        if now - self._beat_at >= _BEAT_S:
+            self._beat(now)
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> RunError:
+        return RunError(
+            f"{self.path}: cannot be written: {error}",
+            hint="make room or mend the permissions; the same command resumes",
+        )
+
+    def _beat(self, now: float) -> None:
+        self._db.execute("INSERT INTO beats VALUES (?, ?)", (self._sitting, max(0.0, now - self._started)))
+        self._beat_at = now
+
+    def _one(self, statement: str) -> Any:
+        return self._db.execute(statement).fetchone()[0]
+
+
+_RESULT = (
+    "candidate, split, task, epoch, score, reason, details, answer, calls, input_tokens, output_tokens, usd,"
+    " unpriced, uncounted, cached_calls, seconds"
+)
+
+
+def _result(row: tuple[Any, ...]) -> Result:
+    return Result(
+        place=Place(*row[:4]),
+        score=Score(row[4], row[5], json.loads(row[6])),
+        answer=json.loads(row[7]),
+        spend=Spend(*row[8:15]),
+        seconds=row[15],
+    )
+
+
+def _quoted(path: Path) -> str:
+    # In a file: URI these would end the path or be read as an escape.
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
