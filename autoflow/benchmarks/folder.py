@@ -1,0 +1,128 @@
+"""A benchmark's folder: found by name or path, opened, and all its rows read. What of them may be shown is not decided
+here: `loader` gives train and validation, `held_out` the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoflow import resources
+from autoflow.benchmarks import code as codes
+from autoflow.benchmarks import definition, splits
+from autoflow.benchmarks.sources import Row
+from autoflow.core.json import Json, digest
+from autoflow.core.task import Task
+from autoflow.errors import DataError, UnknownNameError
+
+LEARNING = ("train", "validation")
+"""The splits that strategies see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An opened benchmark."""
+
+    path: Path
+    placed: definition.Placed
+    code: codes.Code
+    options: Mapping[str, Json]
+    """Every option of the definition, those given in place of the defaults."""
+
+    rows: tuple[Row, ...]
+
+    def split(self, name: str) -> tuple[Task, ...]:
+        """The tasks of a split, in its order.
+
+        Raises:
+            UnknownNameError: If the definition has no such split.
+            DataError: If it names tasks that are not there; with the line.
+        """
+        known = self.placed.definition.splits
+        if name not in known:
+            raise UnknownNameError("split", name, list(known))
+        try:
+            return splits.select(known[name], self.rows)
+        except ValueError as error:
+            raise self.placed.yaml.error(("splits", name), f"split {name!r}: {error}") from error
+
+    def fingerprint(self) -> str:
+        """Hash of definition, data, options and code; notes and README are out."""
+        return digest(
+            {
+                "definition": self.placed.definition.model_dump(mode="json", include={"name", "data", "scorer"}),
+                "splits": {name: [task.id for task in self.split(name)] for name in self.placed.definition.splits},
+                "options": self.options,
+                "tasks": [
+                    [row.task.id, row.task.text, row.task.context, row.task.reference, row.task.category]
+                    for row in self.rows
+                ],
+                "code": [
+                    [path.relative_to(self.path).as_posix(), path.read_bytes().hex()] for path in codes.files(self.path)
+                ],
+            }
+        )
+
+
+def names() -> list[str]:
+    """Every bundled benchmark, sorted."""
+    root = resources.folder("benchmarks")
+    return sorted(path.parent.name for path in root.glob(f"*/{definition.FILE}"))
+
+
+def find(name_or_path: str) -> Path:
+    """The folder of a bundled benchmark, or of the user's own by the path to it or to its benchmark.yaml.
+
+    A bundled name wins; `./name` is a path.
+
+    Raises:
+        UnknownNameError: If it is neither.
+    """
+    if name_or_path in names():
+        return resources.folder("benchmarks") / name_or_path
+    path = Path(name_or_path)
+    if path.name == definition.FILE and path.is_file():
+        return path.parent.resolve()
+    if (path / definition.FILE).is_file():
+        return path.resolve()
+    hint = f"or the path of a folder with a {definition.FILE}"
+    if path.exists():
+        hint = f"{path} exists, but is no folder with a {definition.FILE}"
+    raise UnknownNameError("benchmark", name_or_path, names(), hint=hint)
+
+
+def open_folder(name_or_path: str, options: Mapping[str, Json]) -> Folder:
+    """Open a benchmark and read all its tasks.
+
+    Raises:
+        UnknownNameError: For an unknown benchmark or option.
+        DataError: If the definition, the data or the code is at fault; with file and line.
+    """
+    path = find(name_or_path)
+    placed = definition.read(path / definition.FILE)
+    known = placed.definition.options
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of benchmark {placed.definition.name}", option, list(known))
+    code = codes.load(path)
+    merged = {**known, **options}
+    rows = tuple(placed.source.rows(path, code, merged))
+    folder = Folder(path, placed, code, merged, rows)
+    _check(folder)
+    return folder
+
+
+def _check(folder: Folder) -> None:
+    seen: set[str] = set()
+    for row in folder.rows:
+        if row.task.id in seen:
+            raise DataError(f"{folder.path}: two tasks have the id {row.task.id!r}")
+        seen.add(row.task.id)
+    # A test task that is also learned from is not held out, whatever the split is called.
+    taken: dict[str, str] = {}
+    for name in (*LEARNING, "test"):
+        if name in folder.placed.definition.splits:
+            for task in folder.split(name):
+                if task.id in taken:
+                    raise folder.placed.yaml.error(
+                        ("splits", name), f"task {task.id} is in {taken[task.id]} and in {name}; they must not overlap"
+                    )
+                taken[task.id] = name

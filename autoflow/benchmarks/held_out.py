@@ -1,0 +1,38 @@
+"""The one way to tasks that nothing may learn from. Strategies, generator and objective may not import this module."""
+
+from collections.abc import Mapping
+
+from autoflow.benchmarks import folder as folders
+from autoflow.core.json import Json
+from autoflow.core.task import Task
+
+
+def load_split(name_or_path: str, split: str, *, options: Mapping[str, Json] | None = None) -> tuple[Task, ...]:
+    """The tasks of any split, also of test, in the order of the definition.
+
+    Raises:
+        UnknownNameError: For an unknown benchmark, split or option, listing what exists.
+        DataError: If definition, data or code is at fault; with file and line.
+    """
+    return folders.open_folder(name_or_path, options or {}).split(split)
+
+
+def splits(name_or_path: str) -> dict[str, int]:
+    """The benchmark's splits in the order of the definition, each with its number of tasks."""
+    opened = folders.open_folder(name_or_path, {})
+    return {name: len(opened.split(name)) for name in opened.placed.definition.splits}
+
+
+def list_tasks(name_or_path: str, *, options: Mapping[str, Json] | None = None) -> list[dict[str, Json]]:
+    """Every task in the data's order: `id`, `splits` that it is in, `category`, `text`."""
+    opened = folders.open_folder(name_or_path, options or {})
+    members = {name: {task.id for task in opened.split(name)} for name in opened.placed.definition.splits}
+    return [
+        {
+            "id": row.task.id,
+            "splits": [name for name, ids in members.items() if row.task.id in ids],
+            "category": row.task.category,
+            "text": row.task.text,
+        }
+        for row in opened.rows
+    ]

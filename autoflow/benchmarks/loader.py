@@ -1,0 +1,86 @@
+"""Loads a benchmark to learn on: train and validation tasks, scorer, operators, baseline. Never a test task."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoflow import plugins, resources
+from autoflow.benchmarks import folder as folders
+from autoflow.benchmarks.folder import Folder
+from autoflow.core.benchmark import Benchmark
+from autoflow.core.json import Json, digest
+from autoflow.core.operator import Operator
+from autoflow.core.score import Scorer
+from autoflow.core.workflow import Workflow
+from autoflow.errors import UnknownNameError
+from autoflow.language import document
+
+names = folders.names
+
+
+def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, Json] | None = None) -> Benchmark:
+    """Load a bundled benchmark by name, or the user's own by path.
+
+    A split that the definition lacks is empty.
+
+    Args:
+        scorer: In place of the definition's; one of the benchmark's own or a scorer plug-in without parameters.
+        options: In place of the defaults in the definition.
+
+    Raises:
+        UnknownNameError: For an unknown benchmark, scorer or option, listing what exists.
+        DataError: If definition, data or code is at fault; with file and line.
+        WorkflowError: If the baseline cannot be read.
+    """
+    opened = folders.open_folder(name_or_path, options or {})
+    definition = opened.placed.definition
+    ((default, parameters),) = definition.scorer.items()
+    name = scorer if scorer is not None else default
+    train, validation = (opened.split(split) if split in definition.splits else () for split in folders.LEARNING)
+    return Benchmark(
+        name=definition.name,
+        description=definition.description,
+        train=train,
+        validation=validation,
+        scorer=_scorer(opened, name, parameters if name == default else {}),
+        operators=_operators(opened),
+        baseline=_baseline(opened),
+        fingerprint=digest([opened.fingerprint(), name]),
+        notes=definition.notes,
+    )
+
+
+def _scorer(opened: Folder, name: str, parameters: Mapping[str, Any]) -> Scorer:
+    own: list[str] = []
+    if opened.code.has("scorer"):
+        try:
+            found: Scorer = opened.code.call("scorer", name, opened.options)
+        except UnknownNameError as error:
+            own = error.known
+        else:
+            return found
+    if name not in plugins.names("scorers"):
+        raise UnknownNameError("scorer", name, sorted({*own, *plugins.names("scorers")}))
+    plugin: Scorer = plugins.load("scorers", name)(parameters)
+    return plugin
+
+
+def _operators(opened: Folder) -> Mapping[str, Operator]:
+    if not opened.code.has("operators"):
+        return {}
+    found: Mapping[str, Operator] = opened.code.call("operators", opened.options)
+    return found
+
+
+def _baseline(opened: Folder) -> Workflow | None:
+    written = opened.placed.definition.baseline
+    if written is None:
+        return None
+    candidates = [opened.path / written]
+    # The bundled workflows lie elsewhere in a wheel than beside the benchmark, so their folder is named, not reached.
+    if Path(written).parts[:1] == ("workflows",):
+        candidates.append(resources.folder("workflows").joinpath(*Path(written).parts[1:]))
+    for path in candidates:
+        if path.is_file():
+            return document.load(path).workflow
+    raise opened.placed.yaml.error(("baseline",), f"baseline: there is no file {' or '.join(map(str, candidates))}")
