@@ -1,0 +1,403 @@
+"""Draft, parse, lint, repair: a model's text becomes a workflow that can run, or a list of what is wrong with it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from autoflow.core.json import Json
+from autoflow.core.model import Message, Model, Request, Sampling
+from autoflow.core.operator import Card
+from autoflow.core.workflow import DEFAULT_OPERATOR, Step, Workflow
+from autoflow.errors import ReplyError, WorkflowError
+from autoflow.language.document import Document, parse
+from autoflow.language.dump import dump
+from autoflow.language.lint import lint
+from autoflow.language.schema import from_generated, generation_schema
+from autoflow.models.structured import structured
+from autoflow.prompts import render
+
+Form = Literal["json", "yaml"]
+
+CALLS_PER_SAMPLE = 100
+"""Sample indices that one draft may take: the draft itself, then its repairs."""
+
+_WISH = "Write a workflow for this kind of task."
+_SHOWN_ERRORS = 6
+_ERROR_CHARS = 300
+_EXCERPT_CHARS = 120
+_ANSWER_CHARS = 160
+_NAME_CHARS = 40
+_MAX_BRANCHES = 6
+
+EXAMPLE = Workflow(
+    name="answer-letter",
+    description="Answer a customer's letter.",
+    steps=(
+        Step("write reply", "process", "Write a short, friendly reply to the letter.", next="check reply"),
+        Step(
+            "check reply",
+            "decision",
+            'Does "$(write reply)" answer all that was asked?',
+            branches={"yes": "send", "no": "write reply"},
+            max_visits=2,
+            otherwise="send",
+        ),
+        Step("send", "terminal", "Give the final reply and nothing else."),
+    ),
+)
+"""Shown to every generator. Of no benchmark, so that it teaches the form and no answer."""
+
+
+SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=2000)
+"""As published (METHODS.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on a draft. They end the generation of a model that is held to a schema, and refuse other drafts."""
+
+    max_steps: int = 10
+    max_instruction_chars: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """What the generator is told. Only train tasks may appear in it."""
+
+    description: str
+    """The kind of task, one or two sentences."""
+
+    cards: tuple[Card, ...]
+    """The operators that the workflow may use."""
+
+    describe_cards: bool = True
+    """Show what each operator does; False: its name and types alone, where the prompt must be short."""
+
+    examples: tuple[str, ...] = ()
+    """A few train tasks, as the interpreter reads them."""
+
+    answer: Mapping[str, Json] | None = None
+    """JSON Schema of the answer, where the benchmark fixes it: it is put on every terminal, whatever the draft says."""
+
+    evidence: str = ""
+    """Earlier workflows and what became of them, made by the strategy."""
+
+    wish: str = _WISH
+    """What is asked for, one sentence."""
+
+    limits: Limits = Limits()
+    sampling: Sampling = SAMPLING
+    sample: int = 0
+    """Which independent draft this is; drafts of equal `sample` and request share their recorded replies."""
+
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What came of a request. `workflow` is `None` where the last repair still had errors."""
+
+    workflow: Workflow | None
+    text: str
+    """What the model wrote last."""
+
+    errors: tuple[str, ...] = ()
+    """What is wrong with an invalid draft, a line each, with the place in `text` where it has one."""
+
+    repairs: int = 0
+    """How often errors went back to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPrompt:
+    """What a workflow is and how it is written."""
+
+    template: ClassVar[str] = "generator/system.j2"
+    example: str
+    max_steps: int
+    max_instruction_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPrompt:
+    """The kind of task, the operators and the evidence."""
+
+    template: ClassVar[str] = "generator/request.j2"
+    description: str
+    examples: tuple[str, ...]
+    cards: tuple[str, ...]
+    answer: str
+    """The form of the answer; empty where it is free."""
+
+    evidence: str
+    wish: str
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPrompt:
+    """What is wrong with the draft before."""
+
+    template: ClassVar[str] = "generator/repair.j2"
+    errors: tuple[str, ...]
+    form: Form
+
+
+def form_of(model: Model) -> Form:
+    """How the model is asked to write: JSON where a schema is enforced while it samples, YAML elsewhere."""
+    return "json" if "schema" in model.features else "yaml"
+
+
+def written(workflow: Workflow, form: Form, answer: Mapping[str, Json] | None = None) -> str:
+    """The workflow in the form that the generator is asked to write, without the `answer` that terminals get anyway.
+
+    JSON leaves out what is empty or the default, and what a generated workflow cannot say: parameters, reads,
+    for_each and outputs.
+    """
+    if form == "yaml":
+        return dump(_with_output(workflow, answer, None)).strip()
+    empty: tuple[Json, ...] = (None, [], "", DEFAULT_OPERATOR)
+    steps = [{key: value for key, value in step.items() if value not in empty} for step in _steps(workflow)]
+    return _json({"name": workflow.name, "description": workflow.description, "steps": steps})
+
+
+def _steps(workflow: Workflow) -> list[dict[str, Json]]:
+    """The steps as `generation_schema` asks for them, every key there."""
+    return [
+        {
+            "name": step.name,
+            "type": step.type,
+            "instruction": step.instruction,
+            "operator": step.operator,
+            "next": step.next,
+            "branches": [{"label": label, "target": target} for label, target in step.branches.items()],
+            "max_visits": step.max_visits,
+            "otherwise": step.otherwise,
+        }
+        for step in workflow.steps
+    ]
+
+
+def _example(form: Form) -> str:
+    if form == "yaml":
+        return written(EXAMPLE, form)
+    # A step a line, every key there: what the schema will make the model write.
+    steps = ",\n".join(_json(step) for step in _steps(EXAMPLE))
+    return f'{{"name": {_json(EXAMPLE.name)}, "description": {_json(EXAMPLE.description)}, "steps": [\n{steps}]}}'
+
+
+def answer_of(workflow: Workflow | None) -> Mapping[str, Json] | None:
+    """The JSON Schema that every terminal of the workflow states; `None` where they differ or state none."""
+    if workflow is None:
+        return None
+    stated = [step.output for step in workflow.steps if step.type == "terminal"]
+    return stated[0] if stated and all(output == stated[0] for output in stated) else None
+
+
+def usable(cards: Sequence[Card], form: Form) -> tuple[Card, ...]:
+    """The operators that a draft in this form can name: JSON has no parameters, so none that requires one."""
+    if form == "yaml":
+        return tuple(cards)
+    return tuple(card for card in cards if all("default" in schema for schema in card.parameters.values()))
+
+
+def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
+    """The first turns of a draft: what never changes first."""
+    limits = request.limits
+    system = SystemPrompt(_example(form), limits.max_steps, limits.max_instruction_chars)
+    user = RequestPrompt(
+        description=request.description,
+        examples=request.examples,
+        cards=tuple(_card_line(card, form, request.describe_cards) for card in usable(request.cards, form)),
+        answer="" if request.answer is None else _clipped(_json(request.answer), _ANSWER_CHARS),
+        evidence=request.evidence,
+        wish=request.wish,
+        form=form,
+    )
+    return (Message("system", render(system)), Message("user", render(user)))
+
+
+async def draft(model: Model, request: DraftRequest, *, repairs: int = 3) -> Draft:
+    """Ask for a workflow; send errors back until it passes lint, at most `repairs` times.
+
+    A reply that cannot be read is an error like any other. Warnings of lint do not refuse a draft.
+
+    Raises:
+        ProviderError, BudgetExhaustedError: From the model.
+    """
+    form = form_of(model)
+    messages = conversation(request, form)
+    # To put a draft right takes no evidence, and the draft needs its room in a small context.
+    opening = conversation(replace(request, evidence="", wish=_WISH), form)
+    attempt = 0
+    while True:
+        sample = request.sample * CALLS_PER_SAMPLE + attempt
+        call = Request(messages, request.sampling, sample=sample, purpose="draft", timeout_s=request.timeout_s)
+        ask = _ask_json if form == "json" else _ask_yaml
+        found = await ask(model, call, request)
+        if found.workflow is not None or attempt == repairs:
+            return replace(found, repairs=attempt)
+        attempt += 1
+        # Only the draft before goes back: the conversation of a small model must not grow with every repair.
+        shown = _shortened(found.errors)
+        messages = (*opening, Message("assistant", found.text), Message("user", render(RepairPrompt(shown, form))))
+
+
+async def _ask_json(model: Model, call: Request, request: DraftRequest) -> Draft:
+    schema = bounded_schema(request.cards, request.limits)
+    try:
+        value = await structured(model, call, schema)
+    except ReplyError as error:
+        return Draft(None, error.text, (f"{_printable(error.message)}; write fewer and shorter steps",))
+    text = _json(value)
+    try:
+        # Through the canonical text, so that faults have lines that a reader of the ledger can find.
+        document = parse(dump(from_generated(value)))
+    except WorkflowError as error:
+        return Draft(None, text, (_located(error.message, None, error.hint, ""),))
+    return _checked(document, text, request, quote=False)
+
+
+async def _ask_yaml(model: Model, call: Request, request: DraftRequest) -> Draft:
+    reply = await model.complete(call)
+    text, closed = extract(reply.text)
+    if reply.finish == "length" and not closed:
+        return Draft(None, text, ("the text broke off before its end; write fewer and shorter steps",))
+    try:
+        document = parse(text)
+    except WorkflowError as error:
+        return Draft(None, text, (_located(error.message, error.line, error.hint, text),))
+    return _checked(document, text, request, quote=True)
+
+
+def _checked(document: Document, text: str, request: DraftRequest, *, quote: bool) -> Draft:
+    workflow = _with_output(document.workflow, None, request.answer)
+    cards = {card.name: card for card in request.cards}
+    errors = []
+    for finding in lint(replace(document, workflow=workflow), cards):
+        if finding.severity == "error":
+            place = "" if finding.step is None or finding.step in finding.message else f'step "{finding.step}": '
+            message = f"{place}{finding.message} [{finding.rule}]"
+            errors.append(_located(message, finding.line if quote else None, finding.hint, text))
+    errors += _beyond(workflow, request.limits)
+    return Draft(None if errors else workflow, text, tuple(errors))
+
+
+def _with_output(workflow: Workflow, old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> Workflow:
+    """The workflow with every terminal's output set to `new`; with `new` None, only where it is `old`."""
+    if old == new:
+        return workflow
+    steps = tuple(
+        replace(step, output=new) if step.type == "terminal" and (new is not None or step.output == old) else step
+        for step in workflow.steps
+    )
+    return replace(workflow, steps=steps)
+
+
+def _beyond(workflow: Workflow, limits: Limits) -> list[str]:
+    errors = []
+    if len(workflow.steps) > limits.max_steps:
+        errors.append(f"there are {len(workflow.steps)} steps; at most {limits.max_steps} are allowed")
+    for step in workflow.steps:
+        if len(step.instruction) > limits.max_instruction_chars:
+            errors.append(
+                f'step "{_printable(step.name)}": the instruction has {len(step.instruction)} characters; '
+                f"at most {limits.max_instruction_chars} are allowed"
+            )
+        if step.model is not None:
+            # A draft that names models could spend on one that the user did not choose.
+            errors.append(f'step "{_printable(step.name)}": remove the key `model`; the interpreter is given')
+    return errors
+
+
+def _located(message: str, line: int | None, hint: str | None, text: str) -> str:
+    parts = [_printable(message) if line is None else f"line {line}: {_printable(message)}"]
+    if hint:
+        parts.append(f"({' '.join(_printable(hint).split())})")
+    lines = text.splitlines()
+    if line is not None and 0 < line <= len(lines):
+        parts.append(f"| {_printable(lines[line - 1].strip()[:_EXCERPT_CHARS])}")
+    return " ".join(parts)
+
+
+def _printable(text: str) -> str:
+    # Errors reach terminals and files, and they quote what a model wrote.
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _shortened(errors: Sequence[str]) -> tuple[str, ...]:
+    shown = [_clipped(error, _ERROR_CHARS) for error in errors[:_SHOWN_ERRORS]]
+    if len(errors) > _SHOWN_ERRORS:
+        shown.append(f"and {len(errors) - _SHOWN_ERRORS} more")
+    return tuple(shown)
+
+
+def bounded_schema(cards: Sequence[Card], limits: Limits) -> dict[str, Json]:
+    """The schema of a draft, with a bound on every text and list, so that every generation ends."""
+    schema = generation_schema([card.name for card in usable(cards, "json")], max_steps=limits.max_steps)
+    texts = {"instruction": limits.max_instruction_chars, "description": limits.max_instruction_chars}
+    bounded = _bounded(schema, "", texts)
+    assert isinstance(bounded, dict)  # noqa: S101  an object goes in
+    return bounded
+
+
+def _bounded(schema: Json, key: str, texts: Mapping[str, int]) -> Json:
+    if isinstance(schema, list):
+        return [_bounded(item, key, texts) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _bounded(item, name, texts) for name, item in schema.items()}
+    kind = schema.get("type")
+    if "enum" not in schema and (kind == "string" or (isinstance(kind, list) and "string" in kind)):
+        made["maxLength"] = texts.get(key, _NAME_CHARS)
+    if kind == "array":
+        made.setdefault("maxItems", _MAX_BRANCHES)
+    return made
+
+
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
+_START = re.compile(r"^(?:autoflow|name|description|steps|inputs)[ \t]*:", re.MULTILINE)
+
+
+def extract(text: str) -> tuple[str, bool]:
+    """The workflow's part of a reply, and whether a closing fence says that it is whole.
+
+    Reasoning before `</think>` and prose around a code fence are left out. Of several fences the last with a line
+    `steps:` is taken; without a fence, the text from its first key of a workflow on.
+    """
+    text = text.rpartition("</think>")[2]
+    marks = list(_FENCE.finditer(text))
+    blocks = []
+    for index in range(0, len(marks), 2):
+        end = marks[index + 1].start() if index + 1 < len(marks) else len(text)
+        blocks.append((text[marks[index].end() + 1 : end], index + 1 < len(marks)))
+    for block, closed in reversed(blocks):
+        if re.search(r"^\s*steps[ \t]*:", block, re.MULTILINE):
+            return block, closed
+    if blocks:
+        return blocks[-1]
+    start = _START.search(text)
+    return (text[start.start() :] if start else text), False
+
+
+def _card_line(card: Card, form: Form, describe: bool) -> str:
+    line = f"{card.name} ({', '.join(card.inputs)} -> {card.output}){f': {card.description}' if describe else ''}"
+    if not card.parameters or form == "json":
+        return line
+    settings = []
+    for name, schema in card.parameters.items():
+        kind = schema.get("enum", schema.get("type", "any"))
+        kind = "|".join(str(item) for item in kind) if isinstance(kind, list | tuple) else str(kind)
+        default = f", default {json.dumps(schema['default'], ensure_ascii=False)}" if "default" in schema else ""
+        settings.append(f"{name} ({kind}{default})")
+    return f"{line} Parameters: {'; '.join(settings)}."
+
+
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _clipped(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}..."

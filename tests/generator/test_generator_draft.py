@@ -1,0 +1,334 @@
+"""Drafting: text or JSON of a model becomes a workflow, or a typed list of what is wrong with it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoflow.core.operator import Card
+from autoflow.core.workflow import Step, Workflow
+from autoflow.errors import BudgetExhaustedError, ProviderError
+from autoflow.generator.draft import (
+    EXAMPLE,
+    Draft,
+    DraftRequest,
+    Limits,
+    answer_of,
+    bounded_schema,
+    conversation,
+    draft,
+    extract,
+    usable,
+    written,
+)
+from autoflow.language.document import parse
+from autoflow.language.json_schema import fault_of_value
+from autoflow.language.lint import lint
+from autoflow.language.schema import from_generated
+from autoflow.models.scripted import Rule, Scripted
+
+GOLDEN = Path(__file__).parent / "golden"
+
+CARDS = (
+    Card("generate", "Ask the language model."),
+    Card(
+        "ensemble",
+        "Ask several times and keep the commonest answer.",
+        parameters={"samples": {"type": "integer", "default": 5}},
+    ),
+    Card("look-up", "Find a page.", parameters={"source": {"enum": ["web", "book"]}}, kind="tool"),
+)
+
+REQUEST = DraftRequest(
+    description="Answer riddles.",
+    cards=CARDS,
+    examples=("What has keys but opens no lock?",),
+    evidence="The hand-written workflow scored 0.250 on 4 tasks",
+    wish="Write a workflow that scores higher.",
+)
+
+GOOD = """autoflow: 1
+name: riddle
+steps:
+  - name: think
+    type: process
+    instruction: Think of three answers.
+    next: answer
+  - name: answer
+    type: terminal
+    instruction: Give the best answer.
+"""
+LOST = GOOD.replace("next: answer", "next: anser")
+
+
+def good_json() -> dict[str, object]:
+    step = {"operator": "generate", "next": None, "branches": [], "max_visits": None, "otherwise": None}
+    return {
+        "name": "riddle",
+        "description": "Riddles.",
+        "steps": [
+            {"name": "think", "type": "process", "instruction": "Think.", **step, "next": "answer"},
+            {"name": "answer", "type": "terminal", "instruction": "Give the best answer.", **step},
+        ],
+    }
+
+
+def writer(*replies: str, schema: bool = False) -> Scripted:
+    return Scripted([Rule(replies)], features=frozenset({"schema"}) if schema else frozenset())
+
+
+def test_the_example_that_every_generator_sees_is_sound_in_both_forms() -> None:
+    assert lint(EXAMPLE, {card.name: card for card in CARDS}) == []
+    assert parse(written(EXAMPLE, "yaml")).workflow == EXAMPLE
+    system = conversation(REQUEST, "json")[0].text
+    example = json.loads(system[system.index('{"name"') :])
+    assert from_generated(example).fingerprint() == EXAMPLE.fingerprint()
+    assert fault_of_value(example, bounded_schema(CARDS, Limits())) is None
+
+
+async def test_a_valid_draft_takes_one_call() -> None:
+    model = writer(GOOD)
+    found = await draft(model, REQUEST)
+    assert found == Draft(parse(GOOD).workflow, GOOD)
+    (request,) = model.requests
+    assert (request.purpose, request.schema) == ("draft", None)
+    assert (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens) == (1.0, 1.0, 2000)
+
+
+async def test_errors_go_back_with_line_and_text_of_the_line() -> None:
+    model = writer(LOST, GOOD)
+    found = await draft(model, REQUEST)
+    assert found.workflow == parse(GOOD).workflow
+    assert (found.errors, found.repairs) == ((), 1)
+    repair = model.requests[1].messages
+    assert repair[0] == model.requests[0].messages[0]
+    assert "Answer riddles." in repair[1].text
+    # What scored how is no help with the form, and a small context needs the room.
+    assert REQUEST.evidence not in repair[1].text
+    assert (repair[2].role, repair[2].text) == ("assistant", LOST)
+    assert "line 7:" in repair[3].text
+    assert "anser" in repair[3].text
+    assert "| next: anser" in repair[3].text
+    assert model.requests[0].sample != model.requests[1].sample
+
+
+async def test_after_three_repairs_the_draft_is_invalid_and_says_why() -> None:
+    model = writer(LOST, "nothing: [", LOST, LOST, GOOD)
+    found = await draft(model, REQUEST)
+    assert found.workflow is None
+    assert found.repairs == 3
+    assert found.text == LOST
+    assert any("anser" in error for error in found.errors)
+    # Only the draft before goes back, so the conversation does not grow.
+    assert [len(request.messages) for request in model.requests] == [2, 4, 4, 4]
+
+
+async def test_without_repairs_the_first_error_ends_it() -> None:
+    model = writer(LOST)
+    assert (await draft(model, REQUEST, repairs=0)).repairs == 0
+    assert len(model.requests) == 1
+
+
+async def test_bounds_hold_for_drafts_in_yaml_too() -> None:
+    request = DraftRequest("d", CARDS, limits=Limits(max_steps=1, max_instruction_chars=20))
+    found = await draft(writer(GOOD), request, repairs=0)
+    assert found.workflow is None
+    assert any("2 steps; at most 1" in error for error in found.errors)
+    assert any('step "think": the instruction has 23 characters' in error for error in found.errors)
+
+
+async def test_a_draft_may_not_choose_a_model() -> None:
+    text = GOOD.replace("    next: answer", "    model: openai/dear\n    next: answer")
+    found = await draft(writer(text), REQUEST, repairs=0)
+    assert found.workflow is None
+    assert any("remove the key `model`" in error for error in found.errors)
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[31mred", "\ud800", "\u202e", "\x00"])
+async def test_hostile_characters_neither_break_a_draft_nor_reach_a_terminal(hostile: str) -> None:
+    value = good_json()
+    value["steps"][0]["instruction"] = hostile  # type: ignore[index]
+    value["steps"][0]["next"] = hostile  # type: ignore[index]
+    replies = [(json.dumps(value), True), (LOST.replace("anser", f'anser "{hostile}'), False)]
+    for reply, schema in replies:
+        found = await draft(writer(reply, schema=schema), REQUEST, repairs=0)
+        assert found.workflow is None
+        assert all(error.isprintable() for error in found.errors)
+        "".join(found.errors).encode()
+
+
+async def test_an_operator_that_is_not_on_the_cards_is_an_error() -> None:
+    text = GOOD.replace("    next: answer", "    operator: telepathy\n    next: answer")
+    found = await draft(writer(text), REQUEST, repairs=0)
+    assert found.workflow is None
+    assert any("telepathy" in error for error in found.errors)
+
+
+async def test_many_and_long_errors_are_shortened_for_the_model() -> None:
+    steps = "".join(
+        f"  - {{name: s{number}, type: process, instruction: x, next: {'y' * 900}{number}}}\n" for number in range(9)
+    )
+    model = writer(f"autoflow: 1\nname: x\nsteps:\n{steps}", GOOD)
+    found = await draft(model, REQUEST)
+    assert found.workflow is not None
+    shown = model.requests[1].messages[3].text
+    assert len(shown) < 3000
+    assert "more" in shown
+
+
+async def test_a_model_that_enforces_schemas_is_held_to_one_and_converted() -> None:
+    model = writer(json.dumps(good_json()), schema=True)
+    found = await draft(model, REQUEST)
+    assert found.workflow is not None
+    assert [step.name for step in found.workflow.steps] == ["think", "answer"]
+    schema = model.requests[0].schema
+    assert schema == bounded_schema(CARDS, REQUEST.limits)
+
+
+async def test_errors_in_json_name_the_step() -> None:
+    lost = good_json()
+    lost["steps"][0]["next"] = "anser"  # type: ignore[index]
+    model = writer(json.dumps(lost), json.dumps(good_json()), schema=True)
+    found = await draft(model, REQUEST)
+    assert (found.workflow is not None, found.repairs) == (True, 1)
+    assert "anser" in model.requests[1].messages[3].text
+    assert 'step "think"' in model.requests[1].messages[3].text
+
+
+async def test_json_that_breaks_off_is_an_invalid_draft_and_no_exception() -> None:
+    found = await draft(writer(json.dumps(good_json())[:80], schema=True), REQUEST, repairs=1)
+    assert found.workflow is None
+    assert found.repairs == 1
+    assert "fewer and shorter steps" in found.errors[0]
+
+
+async def test_json_that_fits_the_schema_but_is_no_workflow_is_an_invalid_draft() -> None:
+    twice = good_json()
+    branch = {"label": "yes", "target": "answer"}
+    twice["steps"][0] |= {"type": "decision", "next": None, "branches": [branch, branch]}  # type: ignore[index]
+    found = await draft(writer(json.dumps(twice), schema=True), REQUEST, repairs=0)
+    assert found.workflow is None
+    assert "twice" in found.errors[0]
+
+
+class Failing(Scripted):
+    def __init__(self, error: Exception) -> None:
+        super().__init__([])
+        self.error = error
+
+    async def complete(self, request):  # type: ignore[no-untyped-def]
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ProviderError("gone", transient=True), BudgetExhaustedError("spent")])
+async def test_faults_that_are_not_the_draft_s_pass_through(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await draft(Failing(error), REQUEST)
+
+
+class Cut(Scripted):
+    async def complete(self, request):  # type: ignore[no-untyped-def]
+        return replace(await super().complete(request), finish="length")
+
+
+async def test_yaml_that_was_cut_off_is_refused_even_where_it_would_parse() -> None:
+    found = await draft(Cut([Rule((GOOD,))]), REQUEST, repairs=0)
+    assert found.workflow is None
+    assert "broke off" in found.errors[0]
+    fenced = await draft(Cut([Rule((f"```yaml\n{GOOD}```\nand so on and",))]), REQUEST, repairs=0)
+    assert fenced.workflow is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"```yaml\n{GOOD}```",
+        f"Here it is:\n\n```\n{GOOD}```\nGood luck!",
+        f"~~~yml\n{GOOD}~~~",
+        f"```yaml\n{GOOD}",
+        f"Sure! Here is the workflow:\n{GOOD}",
+        f"<think>autoflow: 1 would\nsteps: be</think>\n{GOOD}",
+        f"```text\na plan\n```\nand\n```yaml\n{GOOD}```\n```\nsome other block\n```",
+    ],
+)
+async def test_the_workflow_is_found_in_a_fence_or_bare(text: str) -> None:
+    found = await draft(writer(text), REQUEST, repairs=0)
+    assert found.workflow == parse(GOOD).workflow
+
+
+def test_text_without_a_workflow_is_left_as_it_is() -> None:
+    assert extract("I cannot do that.") == ("I cannot do that.", False)
+    assert extract("```\nno\n```") == ("no\n", True)
+    assert extract("") == ("", False)
+
+
+async def test_the_benchmark_s_answer_form_is_put_on_every_terminal() -> None:
+    answer = {"type": "array", "items": {"type": "string"}}
+    request = DraftRequest("d", CARDS, answer=answer)
+    for model in (writer(GOOD), writer(json.dumps(good_json()), schema=True)):
+        found = await draft(model, request)
+        assert found.workflow is not None
+        assert found.workflow.step("answer").output == answer
+        assert found.workflow.step("think").output is None
+        assert '"type": "array"' in model.requests[0].messages[1].text
+        assert answer_of(found.workflow) == answer
+        assert "output" not in written(found.workflow, "yaml", answer)
+    assert answer_of(None) is None
+
+
+def test_json_offers_no_operator_that_needs_parameters() -> None:
+    assert [card.name for card in usable(CARDS, "json")] == ["generate", "ensemble"]
+    assert usable(CARDS, "yaml") == CARDS
+
+
+def test_cards_can_be_shown_without_their_descriptions() -> None:
+    text = conversation(replace(REQUEST, describe_cards=False), "yaml")[1].text
+    assert "- look-up (any -> text) Parameters: source (web|book)." in text
+    assert "Find a page" not in text
+
+
+def test_every_text_and_list_of_the_schema_is_bounded() -> None:
+    def check(schema: object) -> None:
+        if isinstance(schema, dict):
+            kind = schema.get("type")
+            kinds = kind if isinstance(kind, list) else [kind]
+            if "string" in kinds and "enum" not in schema:
+                assert "maxLength" in schema
+            if "array" in kinds:
+                assert "maxItems" in schema
+            for item in schema.values():
+                check(item)
+
+    check(bounded_schema(CARDS, Limits()))
+
+
+async def test_drafts_of_different_samples_share_no_recorded_reply() -> None:
+    model = writer(LOST)
+    for sample in (0, 1):
+        await draft(model, DraftRequest("d", CARDS, sample=sample))
+    keys = {request.key(model.name) for request in model.requests}
+    # The repairs too: a model that repeats itself is asked afresh, not answered from the record.
+    assert len(keys) == len(model.requests) == 8
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_golden_prompts(form: str) -> None:
+    turns = conversation(REQUEST, form)  # type: ignore[arg-type]
+    text = "\n\n".join(f"=== {turn.role}\n{turn.text}" for turn in turns) + "\n"
+    assert text == (GOLDEN / f"draft-{form}.txt").read_text(encoding="utf-8")
+
+
+def test_the_prompt_leaves_room_in_a_context_of_2000_tokens() -> None:
+    manual = Workflow("m", (Step("answer", "terminal", "Answer."),))
+    for form in ("yaml", "json"):
+        turns = conversation(DraftRequest("Answer riddles.", CARDS, evidence=written(manual, form)), form)  # type: ignore[arg-type]
+        # About four characters a token.
+        assert sum(len(turn.text) for turn in turns) < 4 * 900
+
+
+def test_data_in_a_prompt_is_never_rendered() -> None:
+    hostile = "{{ 7 * 7 }}{% for x in y %}"
+    turns = conversation(DraftRequest(hostile, CARDS, examples=(hostile,), evidence=hostile), "yaml")
+    assert turns[1].text.count(hostile) == 3
