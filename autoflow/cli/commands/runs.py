@@ -1,0 +1,142 @@
+"""List recorded runs, and show one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autoflow.cli.options import AsJson
+from autoflow.cli.table import examples, new_app
+from autoflow.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from autoflow.core.strategy import Evaluation, Trial
+    from autoflow.runs.folder import RunInfo
+
+ROOT = "runs"
+
+app = new_app()
+
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="The folder that holds the runs.")]
+
+
+@app.callback()
+def runs() -> None:
+    """List recorded runs, and show one."""
+
+
+@app.command("list", epilog=examples("autoflow runs list", "autoflow runs list --root elsewhere/runs --json"))
+def list_command(root: Root = Path(ROOT), as_json: AsJson = False) -> None:
+    """List the runs in a folder, oldest first."""
+    from autoflow.runs.folder import list_runs
+
+    found = list_runs(root)
+    if as_json:
+        from autoflow.cli.output import emit
+
+        emit("runs", {"root": str(root), "runs": [_record(run) for run in found]})
+        return
+    if not found:
+        print(f"no runs in {root}")
+        return
+    from rich.table import Table
+
+    from autoflow.cli.output import stdout
+
+    table = Table("run", "state", "started", "seconds", "calls")
+    for run in found:
+        calls = "-" if run.spend is None else str(run.spend.calls)
+        table.add_row(run.name, run.state, _time(run.started), _seconds(run.seconds), calls)
+    stdout().print(table)
+
+
+@app.command(
+    epilog=examples("autoflow runs show improve-openagi-1a2b3c4d", "autoflow runs show runs/demo --json"),
+)
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")],
+    root: Root = Path(ROOT),
+    as_json: AsJson = False,
+) -> None:
+    """Show a run: how it ended, what it took, its candidates and its report. Works while the run goes on."""
+    from autoflow.runs.folder import info, list_runs
+    from autoflow.runs.ledger import Ledger
+
+    path = next((path for path in (root / run, Path(run)) if (path / "config.yaml").is_file()), None)
+    if path is None:
+        raise UnknownNameError("run", run, [known.name for known in list_runs(root)], hint="see: autoflow runs list")
+    found = info(path)
+    with Ledger.reading(path / "ledger.sqlite") as ledger:
+        spend, trials = ledger.spend(), ledger.trials()
+    report = path / "report.txt"
+    if as_json:
+        from dataclasses import asdict
+
+        from autoflow.cli.output import emit
+
+        document = {"run": _record(found), "spend": asdict(spend), "trials": [_trial(trial) for trial in trials]}
+        emit("run-folder", document)
+        return
+    print(f"{found.path}: {found.state}")
+    print(f"started {_time(found.started)}, {_seconds(found.seconds)} s, {spend.calls} calls, {spend.tokens} tokens")
+    command = None if found.config is None else found.config.get("command")
+    if isinstance(command, str):
+        print(f"command: {command}")
+    for trial in trials:
+        scores = [_score(evaluation) for evaluation in (trial.train, trial.validation) if evaluation is not None]
+        state = ", ".join(scores) or ("invalid draft" if trial.proposal.workflow is None else "not scored")
+        print(f"  {trial.id}: {state}; {trial.proposal.reason}")
+    if report.is_file():
+        print()
+        print(report.read_text(encoding="utf-8"), end="")
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _score(evaluation: "Evaluation") -> str:
+    mean = "unscored" if evaluation.mean is None else f"{evaluation.mean:.3f}"
+    unscored = f", {evaluation.unscored} unscored" if evaluation.unscored else ""
+    return f"{evaluation.split} {mean} (n {len(evaluation.values)}{unscored})"
+
+
+def _record(run: "RunInfo") -> Mapping[str, object]:
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "state": run.state,
+        "started": run.started,
+        "seconds": run.seconds,
+        "calls": None if run.spend is None else run.spend.calls,
+        "problem": run.problem,
+        "config": run.config,
+    }
+
+
+def _evaluation(evaluation: "Evaluation | None") -> Mapping[str, object] | None:
+    if evaluation is None:
+        return None
+    return {"mean": evaluation.mean, "n": len(evaluation.values), "unscored": evaluation.unscored}
+
+
+def _trial(trial: "Trial") -> Mapping[str, object]:
+    workflow = trial.proposal.workflow
+    return {
+        "id": trial.id,
+        "round": trial.round,
+        "parent": trial.proposal.parent,
+        "reason": trial.proposal.reason,
+        "errors": trial.proposal.errors,
+        "workflow": None if workflow is None else workflow.fingerprint(),
+        "train": _evaluation(trial.train),
+        "validation": _evaluation(trial.validation),
+    }

@@ -1,0 +1,116 @@
+"""From flags to what runs: models, operators, settings, budgets."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoflow import config
+from autoflow.cli.output import say
+from autoflow.core.json import Json
+from autoflow.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from autoflow.core.budget import Budget
+    from autoflow.core.model import Model
+    from autoflow.interpreter.settings import Settings
+    from autoflow.models.options import ModelOptions
+
+OPENAI = "https://api.openai.com/v1"
+IN_PROCESS = ("embedded", "replay", "scripted")
+"""Providers whose calls cost nothing. Of any other a price must be known before `--max-cost` can be kept."""
+
+
+def model_options(base_url: str | None, seed: int, max_retries: int) -> "ModelOptions":
+    """What models are opened with, the endpoints of `autoflow.toml` included."""
+    from autoflow.models.options import Endpoint, ModelOptions
+
+    endpoints = {
+        name: Endpoint(endpoint.base_url, endpoint.api_key_env)
+        for name, endpoint in config.load(Path.cwd()).endpoints.items()
+    }
+    return ModelOptions(base_url=base_url, seed=seed, max_retries=max_retries, endpoints=endpoints, progress=say)
+
+
+def opener(options: "ModelOptions") -> "Callable[[str], Model]":
+    """Opens a model by its `provider/model` string, once for each."""
+    from autoflow.models.factory import open_model
+
+    opened: dict[str, Model] = {}
+
+    def _open(spec: str) -> "Model":
+        if spec not in opened:
+            opened[spec] = open_model(spec, options)
+        return opened[spec]
+
+    return _open
+
+
+def pricer(options: "ModelOptions") -> "Callable[[str, int, int], float | None]":
+    """Says in US dollars what a call of a model with so many tokens in and out costs; `None` where it is not known."""
+    from autoflow.core.model import Usage
+    from autoflow.models import prices
+
+    def _price(spec: str, input_tokens: int, output_tokens: int) -> float | None:
+        provider, _, name = spec.partition("/")
+        if provider in options.endpoints:
+            base_url = options.endpoints[provider].base_url
+        elif provider == "openai":
+            base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+        else:
+            return 0.0 if provider in IN_PROCESS else None
+        return prices.price(name, base_url, Usage(input_tokens, output_tokens))
+
+    return _price
+
+
+def interpreter_settings(
+    protocol: str, *, temperature: float, max_tokens: int | None, seed: int | None, max_steps: int
+) -> "Settings":
+    """Settings of the interpreter.
+
+    Raises:
+        UnknownNameError: If there is no such protocol.
+    """
+    from autoflow.core.model import Sampling
+    from autoflow.interpreter.settings import PROTOCOLS, Settings
+
+    for known in PROTOCOLS:
+        if known == protocol:
+            sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+            return Settings(protocol=known, max_steps=max_steps, sampling=sampling, seed=seed)
+    raise UnknownNameError("protocol", protocol, list(PROTOCOLS))
+
+
+def budget(usd: float | None, tokens: int | None, calls: int | None, seconds: float | None) -> "Budget":
+    """The limits of a run.
+
+    Raises:
+        UsageError: If one is not positive.
+    """
+    from autoflow.core.budget import Budget
+
+    try:
+        return Budget(usd=usd, tokens=tokens, calls=calls, seconds=seconds)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def pairs(flag: str, given: Sequence[str]) -> dict[str, Json]:
+    """`key=value` pairs; a value that is JSON is taken as such, any other as text.
+
+    Raises:
+        UsageError: Naming the pair.
+    """
+    import json
+
+    found: dict[str, Json] = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} takes key=value, not {pair!r}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found

@@ -1,0 +1,68 @@
+"""Flags that several commands share, with one wording."""
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "embedded/smollm2-135m"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Operators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--operators",
+        metavar="BENCHMARK",
+        help="Add a benchmark's operators to the library's; may be repeated. A bundled workflow in a folder named "
+        "after a benchmark gets that benchmark's by itself.",
+    ),
+]
+Interpreter = Annotated[
+    str, typer.Option("--interpreter", metavar="MODEL", help="The model that runs workflows: provider/model.")
+]
+Generator = Annotated[
+    str, typer.Option("--generator", metavar="MODEL", help="The model that writes workflows: provider/model.")
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server, for openai/... models."),
+]
+MaxRetries = Annotated[
+    int,
+    typer.Option("--max-retries", min=0, metavar="N", help="Times that a failed call is tried again."),
+]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        metavar="fused|segment|core",
+        help="fused: one model call a step. segment: one for a straight run of steps. core: the published protocol.",
+    ),
+]
+Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 draws the likeliest text.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, metavar="N", help="Longest reply of one model call, in tokens.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of sampling and of every shuffle and interval.")]
+MaxSteps = Annotated[int, typer.Option("--max-steps", min=1, metavar="N", help="Most steps of one task.")]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Times each task is run and averaged.")]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Tasks run at the same time.")]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="USD", help="Stop before the calls cost more; needs a model of known price."),
+]
+MaxCalls = Annotated[
+    int | None, typer.Option("--max-calls", min=1, metavar="N", help="Stop before more model calls than this.")
+]
+MaxTokensTotal = Annotated[
+    int | None,
+    typer.Option("--max-tokens-total", min=1, metavar="N", help="Stop before more tokens, in and out, than this."),
+]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option("--max-seconds", metavar="S", help="Stop after this much time, earlier sittings included."),
+]
+RunDir = Annotated[
+    str | None,
+    typer.Option("--run", metavar="FOLDER", help="The run folder; the same command with the same folder resumes it."),
+]
+Scorer = Annotated[str | None, typer.Option("--scorer", help="Which of the benchmark's scorers judges the answers.")]

@@ -1,0 +1,115 @@
+"""`autoflow.toml`: named endpoints and default settings, found in the working directory or the nearest one above it.
+
+    [defaults]
+    interpreter = "local/qwen3-8b"
+
+    [defaults.bench]
+    epochs = 3
+
+    [endpoints.local]
+    base_url = "http://127.0.0.1:8000/v1"
+    api_key_env = "LOCAL_API_KEY"
+    models = ["qwen3-8b"]
+
+A key itself has no place in the file: an endpoint names the environment variable that holds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoflow.core.json import Json
+from autoflow.errors import ConfigError
+
+FILE = "autoflow.toml"
+_SECTIONS = ("defaults", "endpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible server."""
+
+    base_url: str
+    api_key_env: str | None = None
+    """Environment variable that holds the key; `None`: the server asks for none."""
+
+    models: tuple[str, ...] = ()
+    """What it serves, as far as the file says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the file says; empty where there is none."""
+
+    path: Path | None = None
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    defaults: Mapping[str, Json] = field(default_factory=dict)
+    """Flag, with underscores -> value, for every command that has the flag."""
+
+    command_defaults: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Command -> flag -> value; they win over `defaults`."""
+
+
+def find(start: Path) -> Path | None:
+    """The nearest `autoflow.toml` in `start` or a folder above it."""
+    return next((folder / FILE for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
+
+
+def load(start: Path) -> Config:
+    """Read the nearest configuration file.
+
+    Raises:
+        ConfigError: Naming the file, the key and what would fit.
+    """
+    path = find(start)
+    return Config() if path is None else _read(path)
+
+
+def _read(path: Path) -> Config:
+    import tomllib
+
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    unknown = sorted(set(data) - set(_SECTIONS))
+    if unknown:
+        raise ConfigError(f"{path}: unknown section {unknown[0]!r}; there are: {', '.join(_SECTIONS)}")
+    defaults: dict[str, Json] = {}
+    command_defaults: dict[str, Mapping[str, Json]] = {}
+    for key, value in _table(path, "defaults", data.get("defaults", {})).items():
+        if isinstance(value, dict):
+            command_defaults[key] = {name.replace("-", "_"): item for name, item in value.items()}
+        else:
+            defaults[key.replace("-", "_")] = value
+    endpoints = {
+        name: _endpoint(path, name, value)
+        for name, value in _table(path, "endpoints", data.get("endpoints", {})).items()
+    }
+    return Config(path, endpoints, defaults, command_defaults)
+
+
+def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: {key!r} must be a table, written [{key}]")
+    return value
+
+
+def _endpoint(path: Path, name: str, value: Any) -> Endpoint:
+    table = _table(path, f"endpoints.{name}", value)
+    known = ("base_url", "api_key_env", "models")
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{path}: endpoints.{name}: unknown key {unknown[0]!r}; there are: {', '.join(known)}",
+            hint="a key is never written here: api_key_env names the environment variable that holds it",
+        )
+    base_url, key_variable, models = table.get("base_url"), table.get("api_key_env"), table.get("models", [])
+    if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
+        raise ConfigError(f"{path}: endpoints.{name}: base_url must be an http:// or https:// address")
+    if key_variable is not None and not isinstance(key_variable, str):
+        raise ConfigError(f"{path}: endpoints.{name}: api_key_env must be the name of an environment variable")
+    if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
+        raise ConfigError(f"{path}: endpoints.{name}: models must be a list of names")
+    return Endpoint(base_url, key_variable, tuple(models))
