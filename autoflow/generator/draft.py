@@ -11,6 +11,7 @@ from autoflow.core.model import Message, Model, Request, Sampling
 from autoflow.core.operator import Card
 from autoflow.core.workflow import DEFAULT_OPERATOR, Step, Workflow
 from autoflow.errors import ReplyError, WorkflowError
+from autoflow.generator import outline
 from autoflow.language.document import Document, parse
 from autoflow.language.dump import dump
 from autoflow.language.lint import lint
@@ -18,7 +19,8 @@ from autoflow.language.schema import from_generated, generation_schema
 from autoflow.models.structured import structured
 from autoflow.prompts import render
 
-Form = Literal["json", "yaml"]
+Form = Literal["outline", "json", "yaml"]
+"""How a workflow is written: a straight list of steps, JSON under a schema, or YAML."""
 
 CALLS_PER_SAMPLE = 100
 """Sample indices that one draft may take: the draft itself, then its repairs."""
@@ -121,6 +123,15 @@ class SystemPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlinePrompt:
+    """The same for outlines, in fewer words: they are written by small models."""
+
+    template: ClassVar[str] = "generator/outline.j2"
+    example: str
+    max_steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestPrompt:
     """The kind of task, the operators and the evidence."""
 
@@ -146,18 +157,26 @@ class RepairPrompt:
 
 
 def form_of(model: Model) -> Form:
-    """How the model is asked to write: JSON where a schema is enforced while it samples, YAML elsewhere."""
-    return "json" if "schema" in model.features else "yaml"
+    """How the model is asked to write, where the user does not say.
+
+    JSON where a schema is enforced while it samples, YAML elsewhere. A model that takes grammars runs in this process
+    and is small: it writes outlines.
+    """
+    if "schema" not in model.features:
+        return "yaml"
+    return "outline" if "grammar" in model.features else "json"
 
 
 def written(workflow: Workflow, form: Form, answer: Mapping[str, Json] | None = None) -> str:
     """The workflow in the form that the generator is asked to write, without the `answer` that terminals get anyway.
 
     JSON leaves out what is empty or the default, and what a generated workflow cannot say: parameters, reads,
-    for_each and outputs.
+    for_each and outputs. A workflow that is no straight list is shown to a writer of outlines as JSON.
     """
     if form == "yaml":
         return dump(_with_output(workflow, answer, None)).strip()
+    if form == "outline" and (straight := outline.to_outline(workflow)) is not None:
+        return _json(straight)
     empty: tuple[Json, ...] = (None, [], "", DEFAULT_OPERATOR)
     steps = [{key: value for key, value in step.items() if value not in empty} for step in _steps(workflow)]
     return _json({"name": workflow.name, "description": workflow.description, "steps": steps})
@@ -206,7 +225,9 @@ def usable(cards: Sequence[Card], form: Form) -> tuple[Card, ...]:
 def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
     """The first turns of a draft: what never changes first."""
     limits = request.limits
-    system = SystemPrompt(_example(form), limits.max_steps, limits.max_instruction_chars)
+    system: SystemPrompt | OutlinePrompt = SystemPrompt(_example(form), limits.max_steps, limits.max_instruction_chars)
+    if form == "outline":
+        system = OutlinePrompt(_json(outline.EXAMPLE), limits.max_steps - 1)
     user = RequestPrompt(
         description=request.description,
         examples=request.examples,
@@ -219,15 +240,16 @@ def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
     return (Message("system", render(system)), Message("user", render(user)))
 
 
-async def draft(model: Model, request: DraftRequest, *, repairs: int = 3) -> Draft:
+async def draft(model: Model, request: DraftRequest, *, repairs: int = 3, form: Form | None = None) -> Draft:
     """Ask for a workflow; send errors back until it passes lint, at most `repairs` times.
 
-    A reply that cannot be read is an error like any other. Warnings of lint do not refuse a draft.
+    A reply that cannot be read is an error like any other. Warnings of lint do not refuse a draft. `form` is
+    `form_of(model)` where it is `None`.
 
     Raises:
         ProviderError, BudgetExhaustedError: From the model.
     """
-    form = form_of(model)
+    form = form or form_of(model)
     messages = conversation(request, form)
     # To put a draft right takes no evidence, and the draft needs its room in a small context.
     opening = conversation(replace(request, evidence="", wish=_WISH), form)
@@ -235,8 +257,7 @@ async def draft(model: Model, request: DraftRequest, *, repairs: int = 3) -> Dra
     while True:
         sample = request.sample * CALLS_PER_SAMPLE + attempt
         call = Request(messages, request.sampling, sample=sample, purpose="draft", timeout_s=request.timeout_s)
-        ask = _ask_json if form == "json" else _ask_yaml
-        found = await ask(model, call, request)
+        found = await (_ask_yaml(model, call, request) if form == "yaml" else _ask_json(model, call, request, form))
         if found.workflow is not None or attempt == repairs:
             return replace(found, repairs=attempt)
         attempt += 1
@@ -245,8 +266,8 @@ async def draft(model: Model, request: DraftRequest, *, repairs: int = 3) -> Dra
         messages = (*opening, Message("assistant", found.text), Message("user", render(RepairPrompt(shown, form))))
 
 
-async def _ask_json(model: Model, call: Request, request: DraftRequest) -> Draft:
-    schema = bounded_schema(request.cards, request.limits)
+async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Form) -> Draft:
+    schema = bounded_schema(request.cards, request.limits, form)
     try:
         value = await structured(model, call, schema)
     except ReplyError as error:
@@ -254,7 +275,8 @@ async def _ask_json(model: Model, call: Request, request: DraftRequest) -> Draft
     text = _json(value)
     try:
         # Through the canonical text, so that faults have lines that a reader of the ledger can find.
-        document = parse(dump(from_generated(value)))
+        read = outline.from_outline if form == "outline" else from_generated
+        document = parse(dump(read(value)))
     except WorkflowError as error:
         return Draft(None, text, (_located(error.message, None, error.hint, ""),))
     return _checked(document, text, request, quote=False)
@@ -334,9 +356,14 @@ def _shortened(errors: Sequence[str]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def bounded_schema(cards: Sequence[Card], limits: Limits) -> dict[str, Json]:
+def bounded_schema(cards: Sequence[Card], limits: Limits, form: Form = "json") -> dict[str, Json]:
     """The schema of a draft, with a bound on every text and list, so that every generation ends."""
-    schema = generation_schema([card.name for card in usable(cards, "json")], max_steps=limits.max_steps)
+    operators = [card.name for card in usable(cards, "json")]
+    if form == "outline":
+        return outline.outline_schema(
+            operators, max_steps=limits.max_steps, max_instruction_chars=limits.max_instruction_chars
+        )
+    schema = generation_schema(operators, max_steps=limits.max_steps)
     texts = {"instruction": limits.max_instruction_chars, "description": limits.max_instruction_chars}
     bounded = _bounded(schema, "", texts)
     assert isinstance(bounded, dict)  # noqa: S101  an object goes in
@@ -384,7 +411,7 @@ def extract(text: str) -> tuple[str, bool]:
 
 def _card_line(card: Card, form: Form, describe: bool) -> str:
     line = f"{card.name} ({', '.join(card.inputs)} -> {card.output}){f': {card.description}' if describe else ''}"
-    if not card.parameters or form == "json":
+    if not card.parameters or form != "yaml":
         return line
     settings = []
     for name, schema in card.parameters.items():

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import ClassVar, cast, get_args
 
 from autoflow.core.json import Json
 from autoflow.core.model import Model, Sampling
@@ -34,7 +34,7 @@ class Size:
 
 
 LARGE = Size(prompt_chars=24_000, max_tokens=2000, max_steps=10, max_instruction_chars=400)
-SMALL = Size(prompt_chars=4_900, max_tokens=600, max_steps=6, max_instruction_chars=160)
+SMALL = Size(prompt_chars=4_900, max_tokens=600, max_steps=6, max_instruction_chars=100)
 """For a context of about 2,000 tokens."""
 
 _TOO_LONG = (400, 413)
@@ -104,6 +104,10 @@ class InContext:
     prompt_chars: int | None = None
     """Bound on the prompt of a draft: beyond it, failing tasks and then attempts are left out, oldest first."""
 
+    form: str = "auto"
+    """How the generator writes: `outline` (a straight list of steps), `json`, `yaml`; `auto`: what suits it, see
+    `autoflow.generator.draft.form_of`."""
+
     tool_steps: bool = True
     """Whether a step may be carried out by a tool operator; False where tools are only to be named."""
 
@@ -111,6 +115,10 @@ class InContext:
         may_be_zero = {"repairs", "history", "failing", "examples", "temperature"}
         for item in fields(self):
             value = getattr(self, item.name)
+            if item.name == "form":
+                if value != "auto" and value not in get_args(Form):
+                    raise UsageError(f"strategy option form must be auto, {', '.join(get_args(Form))}, not {value!r}")
+                continue
             if item.name == "tool_steps":
                 if not isinstance(value, bool):
                     raise UsageError(f"strategy option {item.name} must be true or false, not {value!r}")
@@ -159,7 +167,7 @@ class InContext:
     async def _draft(self, situation: Situation, index: int, seed: int) -> Draft:
         """One draft, on as much evidence as fits into `prompt_chars` and the model takes."""
         size = self._size(situation.generator)
-        form = form_of(situation.generator)
+        form = form_of(situation.generator) if self.form == "auto" else cast("Form", self.form)
         levels = _levels(self.history, self.failing)
         for level in levels:
             request = self._request(situation, self._evidence(situation, form, level), size, index, seed)
@@ -168,7 +176,7 @@ class InContext:
             if chars > size.prompt_chars and level != levels[-1]:
                 continue
             try:
-                return await draft(situation.generator, request, repairs=self.repairs)
+                return await draft(situation.generator, request, repairs=self.repairs, form=form)
             except ProviderError as error:
                 # Characters only estimate tokens. A model that finds the prompt too long gets a shorter one.
                 if error.status not in _TOO_LONG or level == levels[-1]:

@@ -239,11 +239,11 @@ async def test_a_model_in_this_process_is_asked_for_less() -> None:
     await InContext(repairs=0).propose(situation(small))  # type: ignore[arg-type]
     await InContext(repairs=0).propose(situation(large))  # type: ignore[arg-type]
     assert (small.requests[0].sampling.max_tokens, large.requests[0].sampling.max_tokens) == (600, 2000)
-    assert "At most 6 steps" in small.requests[0].messages[0].text
+    assert "At most 5 steps" in small.requests[0].messages[0].text
     stated = Writer(lambda request: "{}", frozenset({"schema", "grammar"}))
     await InContext(repairs=0, max_tokens=99, max_steps=3).propose(situation(stated))
     assert stated.requests[0].sampling.max_tokens == 99
-    assert "At most 3 steps" in stated.requests[0].messages[0].text
+    assert "At most 2 steps" in stated.requests[0].messages[0].text
 
 
 async def test_json_writers_are_shown_workflows_in_json() -> None:
