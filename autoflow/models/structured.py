@@ -14,12 +14,16 @@ from typing import Any
 
 from autoflow.core.json import Json
 from autoflow.core.model import Message, Model, Reply, Request
-from autoflow.errors import ReplyError
+from autoflow.errors import ReplyError, UsageError
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+_OPEN = re.compile(r"[\[{]")
 _EDGE = " \t\r\n\"'`*_.,:;!?()[]<>"
 MAX_CHARS = 1_000_000
 """A longer reply is not searched for JSON."""
+
+MAX_ECHO_CHARS = 4_000
+"""Of a faulty reply, so much is sent back: a model that ran on must not fill the context of its own repair."""
 
 
 async def structured(model: Model, request: Request, schema: Mapping[str, Json]) -> Json:
@@ -27,6 +31,7 @@ async def structured(model: Model, request: Request, schema: Mapping[str, Json])
 
     Raises:
         ReplyError: If the reply does not fit, nor the repaired one.
+        UsageError: If `schema` is none, or refers outside itself.
     """
     enforced = "schema" in model.features
     asked = replace(request, schema=schema) if enforced else _in_words(request, schema)
@@ -38,7 +43,7 @@ async def structured(model: Model, request: Request, schema: Mapping[str, Json])
         asked,
         messages=(
             *asked.messages,
-            Message("assistant", reply.text or "(nothing)"),
+            Message("assistant", reply.text[:MAX_ECHO_CHARS] or "(nothing)"),
             Message("user", f"That does not fit: {fault}\nAnswer again with the corrected JSON alone."),
         ),
         purpose=f"{request.purpose}-repair" if request.purpose else "repair",
@@ -81,7 +86,7 @@ async def choose(model: Model, request: Request, labels: Sequence[str]) -> str:
         asked,
         messages=(
             *asked.messages,
-            Message("assistant", reply.text or "(nothing)"),
+            Message("assistant", reply.text[:MAX_ECHO_CHARS] or "(nothing)"),
             Message("user", f"Answer with exactly one of these and nothing else: {listing}"),
         ),
         purpose=f"{request.purpose}-repair" if request.purpose else "repair",
@@ -148,7 +153,7 @@ def _candidates(text: str) -> Iterator[str]:
     decoder = json.JSONDecoder(parse_constant=_refuse)
     position, tries = 0, 0
     # Bounded: a hostile reply of nothing but brackets would make this quadratic.
-    while tries < 32 and (found := re.compile(r"[\[{]").search(stripped, position)) is not None:
+    while tries < 32 and (found := _OPEN.search(stripped, position)) is not None:
         tries += 1
         try:
             _, end = decoder.raw_decode(stripped, found.start())
@@ -160,9 +165,13 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _misfit(value: Json, schema: Mapping[str, Json]) -> str | None:
-    import jsonschema
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
-    error = jsonschema.exceptions.best_match(_validator(json.dumps(schema)).iter_errors(value))
+    try:
+        error = best_match(_validator(json.dumps(schema)).iter_errors(value))
+    except Unresolvable as unknown:
+        raise UsageError(f"the schema refers to {unknown.ref!r}, which it does not hold") from unknown
     if error is None:
         return None
     place = "".join(f"[{part!r}]" for part in error.absolute_path)
@@ -172,6 +181,13 @@ def _misfit(value: Json, schema: Mapping[str, Json]) -> str | None:
 @lru_cache(maxsize=512)
 def _validator(schema: str) -> Any:
     import jsonschema
+    import referencing
 
     parsed = json.loads(schema)
-    return jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)(parsed)
+    kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(parsed)
+    except jsonschema.SchemaError as error:
+        raise UsageError(f"this is no JSON Schema: {error.message[:300]}") from error
+    # The empty registry: jsonschema would otherwise fetch a reference's address from the network.
+    return kind(parsed, registry=referencing.Registry())

@@ -1,0 +1,443 @@
+"""`openai/<name>`: OpenAI's chat models, and those of any compatible server, through the openai SDK.
+
+Which server: `ModelOptions.base_url`, else the variable `OPENAI_BASE_URL`, else OpenAI's. Which key: the variable that
+`ModelOptions.key_env` names, else `OPENAI_API_KEY`. Without a key, OpenAI's own server is refused at once, and any
+other is asked without one. A named endpoint is sent the key of its own variable only.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import PrivateAttr
+
+from autoflow.core.json import Json
+from autoflow.core.model import Feature, Request, Usage
+from autoflow.errors import MissingDependencyError, ProviderError, ReplyError
+from autoflow.models.chat import ChatModel, draw_seed, text_of
+from autoflow.models.options import Endpoint, ModelOptions
+from autoflow.models.prices import price
+
+OPENAI_URL = "https://api.openai.com/v1"
+KEY_ENV = "OPENAI_API_KEY"
+FEATURES: frozenset[Feature] = frozenset({"schema", "labels"})
+
+_ROLES = {"human": "user", "ai": "assistant", "system": "system"}
+_OPTIONAL = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs", "response_format")
+"""What a call can do without where the model or the server refuses it."""
+
+_REFUSALS = (openai.BadRequestError, openai.UnprocessableEntityError)
+_REFUSED = re.compile(
+    r"unsupported|not support|unrecognized|unknown|not permitted|unexpected|extra|unavailable", re.IGNORECASE
+)
+
+_STRICT = frozenset(
+    {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "description",
+        "title",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "pattern",
+        "format",
+        "minItems",
+        "maxItems",
+    }
+)
+"""JSON Schema keywords that OpenAI's strict mode takes."""
+
+
+class OpenAIChat(BaseChatModel):
+    """A langchain-core chat model over `openai.AsyncOpenAI`. It never retries; `ProviderError` says whether to.
+
+    Calls take the API's own parameters (`temperature`, `seed`, `logprobs`, ...), besides them `schema`, a JSON Schema
+    that the reply must fit, and `labels`, texts of which it must be one. What a model refuses is left out from then on.
+    """
+
+    model: str
+    base_url: str
+    key_env: str | None = KEY_ENV
+    """Named in errors."""
+
+    _client: openai.AsyncOpenAI = PrivateAttr()
+    _key: str | None = PrivateAttr()
+    _dropped: set[str] = PrivateAttr(default_factory=set)
+    _tokens_parameter: str = PrivateAttr()
+    _tokens_renamed: bool = PrivateAttr(default=False)
+
+    def __init__(
+        self, *, model: str, base_url: str, key: str | None, key_env: str | None, timeout_s: float, connections: int
+    ) -> None:
+        super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
+        self._key = key
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout_s,
+            http_client=openai.DefaultAioHttpClient(
+                base_url=base_url,
+                timeout=timeout_s,
+                limits=_limits(connections),
+            ),
+        )
+        # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
+        self._tokens_parameter = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
+
+    @property
+    def _llm_type(self) -> str:
+        return "autoflow-openai"
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Parameters that the model or server has refused, and that are no longer sent."""
+        return frozenset(self._dropped)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise NotImplementedError("this model is asynchronous: use ainvoke")
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": _ROLES.get(turn.type, "user"), "content": text_of(turn)} for turn in messages],
+            **kwargs,
+        }
+        timeout_s: float | None = body.pop("timeout_s", None)
+        if stop:
+            body["stop"] = stop
+        form = _Form.of(body.pop("schema", None), body.pop("labels", None))
+        if form is not None:
+            body["response_format"] = form.response_format
+        limit = body.pop("max_tokens", None)
+        for _ in range(len(_OPTIONAL) + 2):  # each turn but the last teaches one thing
+            sent = {key: value for key, value in body.items() if key not in self._dropped}
+            if limit is not None:
+                sent[self._tokens_parameter] = limit
+            if form is not None and "response_format" in self._dropped:
+                sent["messages"] = form.in_words(sent["messages"])
+            try:
+                answer = await self._post(sent, timeout_s)
+            except _REFUSALS as error:
+                if not self._learn(error, sent):
+                    raise self._error(error) from error
+                continue
+            return _result(answer, form, self._name)
+        raise ProviderError(f"{self._name} refuses one parameter after another", transient=False, status=400)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.model} at {self.base_url}"
+
+    async def _post(self, body: dict[str, Any], timeout_s: float | None) -> Any:
+        options: Any = {}
+        if timeout_s is not None:
+            options["timeout"] = timeout_s
+        if self._key is None:
+            # Without a key none is sent, not even the placeholder that the SDK insists on.
+            options["headers"] = {"Authorization": openai.Omit()}
+        try:
+            # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
+            # only compatible servers know, and pass on a body that is not JSON as a plain string.
+            raw = await self._client.post("/chat/completions", cast_to=str, body=body, options=options)
+        except _REFUSALS:
+            raise
+        except openai.OpenAIError as error:
+            raise self._error(error) from error
+        try:
+            return json.loads(raw)
+        except ValueError as error:
+            raise ProviderError(
+                f"{self._name} answered with something other than JSON ({len(raw)} characters)",
+                transient=True,
+                hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
+            ) from error
+
+    def _learn(self, error: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
+        """Take note of a parameter that the server does not take; whether to ask again without it."""
+        details = error.body if isinstance(error.body, Mapping) else {}
+        named = details.get("param")
+        message = str(details.get("message") or error.message)
+        if _REFUSED.search(message) is None:
+            return False
+        if _names(named, message, self._tokens_parameter):
+            other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+            if self._tokens_renamed:
+                return False
+            self._tokens_parameter = other[self._tokens_parameter]
+            self._tokens_renamed = True
+            return True
+        for parameter in _OPTIONAL:
+            if parameter in sent and parameter not in self._dropped and _names(named, message, parameter):
+                self._dropped.add(parameter)
+                return True
+        return False
+
+    def _error(self, error: openai.OpenAIError) -> Exception:
+        name = self._name
+        if isinstance(error, openai.APITimeoutError):
+            return ProviderError(f"{name} did not answer in time", transient=True)
+        if isinstance(error, openai.APIStatusError):
+            return self._status(error)
+        if isinstance(error, openai.APIConnectionError):
+            cause = type(error.__cause__).__name__ if error.__cause__ is not None else "no connection"
+            return ProviderError(
+                f"the connection to {name} failed ({cause})", transient=True, hint="is the server running there?"
+            )
+        return ProviderError(f"{name}: {type(error).__name__}", transient=False)
+
+    def _status(self, error: openai.APIStatusError) -> Exception:
+        name, status = self._name, error.status_code
+        details = error.body if isinstance(error.body, Mapping) else {}
+        code = details.get("code") or details.get("type")
+        said = self._clean(str(details.get("message") or ""))
+        because = f": {said}" if said else ""
+        if status in (401, 403):
+            # What the server says of a key may quote the key.
+            hint = f"check the key in the environment variable {self.key_env}" if self.key_env else None
+            if self._key is None:
+                hint = f"set the environment variable {self.key_env or KEY_ENV}; no key was sent"
+            return ProviderError(f"{name} refuses the key (status {status})", transient=False, status=status, hint=hint)
+        if code in ("context_length_exceeded", "exceed_context_size_error"):
+            return ReplyError(
+                f"the prompt is too long for {name}{because}", text="", hint="shorten what the step reads"
+            )
+        if status == 404:
+            return ProviderError(
+                f"{name} is not there (status 404){because}",
+                transient=False,
+                status=status,
+                hint="check the model's name and the address of the server",
+            )
+        if code in ("insufficient_quota", "billing_hard_limit_reached"):
+            return ProviderError(
+                f"{name}: the account has no credit left",
+                transient=False,
+                status=status,
+                hint="see the account's billing",
+            )
+        return ProviderError(
+            f"{name} answered with status {status}{because}",
+            transient=status in (408, 409, 425, 429) or status >= 500,
+            status=status,
+            retry_after_s=_retry_after(error.response.headers),
+        )
+
+    def _clean(self, text: str) -> str:
+        text = text if self._key is None else text.replace(self._key, "[key]")
+        return re.sub(r"\b(sk|Bearer)[-\s][\w*.\-]+", "[key]", " ".join(text.split()))[:300]
+
+
+def _limits(connections: int) -> Any:
+    # The class is that of the SDK's HTTP library, which is no dependency of ours.
+    return type(openai.DEFAULT_CONNECTION_LIMITS)(
+        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
+    )
+
+
+def _names(named: object, message: str, parameter: str) -> bool:
+    if isinstance(named, str):
+        return named.split(".")[0].split("[")[0] == parameter
+    return re.search(rf"(?<![\w]){re.escape(parameter)}(?![\w])", message) is not None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    for header, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(header, "")) * unit
+        except ValueError:
+            continue  # a date: rare, and not worth a clock
+        if 0 <= seconds < 86_400:
+            return seconds
+    return None
+
+
+class _Form:
+    """A form that the reply must have, as a JSON object, which is all that the API constrains."""
+
+    def __init__(self, schema: Mapping[str, Json], key: str | None, labels: bool) -> None:
+        self._key = key
+        self._labels = labels
+        self._schema = schema
+        self.response_format = {
+            "type": "json_schema",
+            "json_schema": {"name": "reply", "schema": schema, "strict": strict(schema)},
+        }
+
+    @staticmethod
+    def of(schema: Mapping[str, Json] | None, labels: list[str] | None) -> "_Form | None":
+        if labels:
+            return _Form(_wrapped("label", {"type": "string", "enum": labels}), "label", labels=True)
+        if schema is None:
+            return None
+        # A reference is resolved from the root, which wrapping would move.
+        if schema.get("type") == "object" or '"$ref"' in json.dumps(schema):
+            return _Form(schema, None, labels=False)
+        return _Form(_wrapped("value", schema), "value", labels=False)
+
+    def text(self, text: str) -> str:
+        """What the caller asked for, out of the object; other text as it is, for the caller to judge."""
+        if self._key is None:
+            return text
+        try:
+            value = json.loads(text)[self._key]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return text
+        return str(value) if self._labels else json.dumps(value, ensure_ascii=False)
+
+    def in_words(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
+        """The request for servers that cannot constrain."""
+        rule = f"Answer with JSON alone that fits this JSON Schema:\n{json.dumps(self._schema, ensure_ascii=False)}"
+        *earlier, last = turns
+        return [*earlier, {**last, "content": f"{last['content']}\n\n{rule}"}]
+
+
+def _wrapped(key: str, schema: Mapping[str, Json]) -> dict[str, Json]:
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
+
+
+def strict(schema: Json) -> bool:
+    """Whether OpenAI's strict mode takes the schema: closed objects, every property required, known keywords only."""
+    if isinstance(schema, bool) or not isinstance(schema, Mapping):
+        return False
+    if not set(schema) <= _STRICT:
+        return False
+    if schema.get("type") == "object" or "properties" in schema:
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping) or schema.get("additionalProperties") is not False:
+            return False
+        required = schema.get("required")
+        if not isinstance(required, list | tuple) or set(required) != set(properties):
+            return False
+        if not all(strict(part) for part in properties.values()):
+            return False
+    if "items" in schema and not strict(schema["items"]):
+        return False
+    if schema.get("type") == "array" and "items" not in schema:
+        return False
+    options = schema.get("anyOf", ())
+    if not isinstance(options, list | tuple) or not all(strict(part) for part in options):
+        return False
+    return bool({"type", "enum", "const", "anyOf"} & set(schema))
+
+
+def _result(answer: Any, form: _Form | None, name: str) -> ChatResult:
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        text = message.get("content") or message.get("refusal") or ""
+        counts = answer.get("usage") or None
+        usage = None if counts is None else _usage(counts)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ProviderError(f"{name} answered without a choice", transient=True) from error
+    if not isinstance(text, str):
+        raise ProviderError(f"{name} answered with content that is no text", transient=True)
+    extra: dict[str, Any] = {
+        "finish_reason": "refusal" if message.get("refusal") else choice.get("finish_reason"),
+        "model_name": answer.get("model"),
+    }
+    if choice.get("logprobs"):
+        extra["logprobs"] = choice["logprobs"]
+    result = AIMessage(text if form is None else form.text(text), response_metadata=extra, usage_metadata=usage)
+    return ChatResult(generations=[ChatGeneration(message=result)])
+
+
+def _usage(counts: Mapping[str, Any]) -> Any:
+    read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if not isinstance(read, int) or not isinstance(written, int):
+        return None
+    usage: dict[str, Any] = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+    cached = (counts.get("prompt_tokens_details") or {}).get("cached_tokens")
+    if isinstance(cached, int):
+        usage["input_token_details"] = {"cache_read": cached}
+    return usage
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    sampling = request.sampling
+    arguments: dict[str, Any] = {"temperature": sampling.temperature}
+    if sampling.top_p is not None:
+        arguments["top_p"] = sampling.top_p
+    if sampling.max_tokens is not None:
+        arguments["max_tokens"] = sampling.max_tokens
+    if sampling.seed is not None:
+        arguments["seed"] = draw_seed(sampling.seed, request.sample)
+    if sampling.stop:
+        arguments["stop"] = list(sampling.stop)
+    if request.schema is not None:
+        arguments["schema"] = request.schema
+    elif request.labels:
+        arguments["labels"] = list(request.labels)
+    elif request.grammar is not None:
+        raise ProviderError("an OpenAI-compatible model takes no grammar", transient=False, hint="use a JSON Schema")
+    if request.timeout_s is not None:
+        arguments["timeout_s"] = request.timeout_s
+    return arguments
+
+
+def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions) -> ChatModel:
+    """The model `name` of a server, called `spec` in every record.
+
+    Raises:
+        MissingDependencyError: If the server needs a key and the environment has none.
+    """
+    key = os.environ.get(endpoint.key_env) or None if endpoint.key_env else None
+    if key is None and (endpoint.base_url == OPENAI_URL or (endpoint.key_env and endpoint.key_env != KEY_ENV)):
+        variable = endpoint.key_env or KEY_ENV
+        raise MissingDependencyError(
+            f"{spec} needs a key in the environment variable {variable}, which is not set",
+            hint=f"run: export {variable}=...; or use a model without an account: embedded/smollm2-135m",
+        )
+    chat = OpenAIChat(
+        model=name,
+        base_url=endpoint.base_url,
+        key=key,
+        key_env=endpoint.key_env,
+        timeout_s=options.timeout_s,
+        connections=options.max_concurrency,
+    )
+
+    def cost(usage: Usage) -> float | None:
+        return price(name, endpoint.base_url, usage)
+
+    return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose)
+
+
+def _open(name: str, options: ModelOptions) -> ChatModel:
+    base_url = (options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+    return open_server(f"openai/{name}", name, Endpoint(base_url, options.key_env or KEY_ENV), options)
+
+
+PLUGIN = _open
