@@ -68,6 +68,10 @@ class Runtime:
         parameters.n_ctx = slots * context
         parameters.cpuparams.n_threads = threads
         parameters.cpuparams_batch.n_threads = threads
+        # Waiting threads sleep. Where others use the processor too, spinning ones take it from the thread they wait for:
+        # with one such neighbour on two cores, 12 tokens a second instead of 69; alone, no difference (measured).
+        parameters.cpuparams.poll = 0
+        parameters.cpuparams_batch.poll = 0
         parameters.n_gpu_layers = 0
         parameters.warmup = False
         parameters.cache_ram_mib = 0
