@@ -45,7 +45,7 @@ demo: weights
 	  --generator $(DEMO_MODEL) --interpreter $(DEMO_MODEL) $(DEMO_FLAGS) --run $(DEMO_RUN)
 
 test: $(VENV)/.dev weights
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -54,7 +54,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 coverage: $(VENV)/.dev weights
-	$(BIN)/python -m pytest -n auto -q --cov=autoflow --cov-branch --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -q --cov=autoflow --cov-branch --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report --fail-under=90 \
 	  --include='autoflow/core/*,autoflow/language/*,autoflow/interpreter/*,autoflow/objective/*'
 

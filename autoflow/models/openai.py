@@ -20,7 +20,7 @@ from pydantic import PrivateAttr
 
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
-from autoflow.errors import MissingDependencyError, ProviderError, ReplyError
+from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UsageError
 from autoflow.models.chat import ChatModel, draw_seed, text_of
 from autoflow.models.options import Endpoint, ModelOptions
 from autoflow.models.prices import price
@@ -121,7 +121,7 @@ class OpenAIChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        raise NotImplementedError("this model is asynchronous: use ainvoke")
+        raise UsageError("an OpenAI model is asked asynchronously", hint="call ainvoke, not invoke")
 
     async def _agenerate(
         self,
@@ -192,15 +192,17 @@ class OpenAIChat(BaseChatModel):
         message = str(details.get("message") or error.message)
         if _REFUSED.search(message) is None:
             return False
-        if _names(named, message, self._tokens_parameter):
-            other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-            if self._tokens_renamed:
-                return False
-            self._tokens_parameter = other[self._tokens_parameter]
-            self._tokens_renamed = True
-            return True
+        # Calls under way together learn the same thing: what another has noted meanwhile is no second refusal.
+        for limit, other in (("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")):
+            if limit in sent and _names(named, message, limit):
+                if limit != self._tokens_parameter:
+                    return True
+                if self._tokens_renamed:
+                    return False
+                self._tokens_parameter, self._tokens_renamed = other, True
+                return True
         for parameter in _OPTIONAL:
-            if parameter in sent and parameter not in self._dropped and _names(named, message, parameter):
+            if parameter in sent and _names(named, message, parameter):
                 self._dropped.add(parameter)
                 return True
         return False
