@@ -1,6 +1,8 @@
-"""The Python beside a benchmark.yaml: `benchmark.py`, imported by path, with relative imports among its neighbours."""
+"""The Python beside a definition: `benchmark.py` for benchmark.yaml, `mytasks.py` for mytasks.yaml; imported by path,
+with relative imports among its neighbours."""
 
 import importlib.util
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,23 +44,26 @@ class Code:
             raise DataError(f"{_place(error, self.file)}: {name} raised {type(error).__name__}: {error}") from error
 
 
-def files(folder: Path) -> list[Path]:
-    """Every Python file of the folder, sorted by its path."""
-    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+def files(file: Path) -> list[Path]:
+    """What the code consists of, sorted: every Python file of the folder, or, beside a definition that is not
+    benchmark.yaml, `file` alone: its folder may hold anything."""
+    if file.name != FILE:
+        return [file] if file.is_file() else []
+    return sorted(path for path in file.parent.rglob("*.py") if "__pycache__" not in path.parts)
 
 
-def load(folder: Path) -> Code:
-    """Import the folder's benchmark.py, once for each content of its code.
+def load(file: Path) -> Code:
+    """Import a definition's code, once for each content of it.
 
     Raises:
         DataError: If importing it fails, with file and line.
     """
-    file = folder / FILE
+    folder = file.parent
     if not file.is_file():
         return Code(file, None)
-    texts = [[path.relative_to(folder).as_posix(), path.read_bytes().hex()] for path in files(folder)]
+    texts = [[path.relative_to(folder).as_posix(), path.read_bytes().hex()] for path in files(file)]
     # Two folders of one name, and two states of one folder in one process, are different modules.
-    name = f"autoflow_benchmark_{folder.name.replace('-', '_')}_{digest([str(folder), texts])[:16]}"
+    name = f"autoflow_benchmark_{re.sub(r'[^A-Za-z0-9]', '_', folder.name)}_{digest([str(file), texts])[:16]}"
     if name in sys.modules:
         return Code(file, sys.modules[name])
     # As a package whose folder is the benchmark's, so that `from .plan import ...` finds its neighbours.

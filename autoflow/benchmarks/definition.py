@@ -8,10 +8,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from autoflow.benchmarks import places
 from autoflow.benchmarks import splits as forms
-from autoflow.benchmarks.sources import SOURCES, Source
+from autoflow.benchmarks.sources import FileSource, JsonlSource, PythonSource, Source
+from autoflow.benchmarks.sources_hub import HubSource
 from autoflow.errors import DataError
 
 FILE = "benchmark.yaml"
+
+SOURCES: dict[str, type[PythonSource] | type[JsonlSource] | type[FileSource] | type[HubSource]] = {
+    "python": PythonSource,
+    "jsonl": JsonlSource,
+    "file": FileSource,
+    "hub": HubSource,
+}
+"""By the key that names the source."""
 
 
 def _one_source(value: Any) -> Any:
@@ -39,8 +48,13 @@ class Definition(BaseModel):
     data: Annotated[dict[str, Any], BeforeValidator(_one_source)]
     """The source, as written."""
 
-    splits: dict[str, Annotated[Any, PlainValidator(forms.parse)]] = Field(min_length=1)
-    """Name -> `autoflow.benchmarks.splits.Split`."""
+    splits: dict[str, Annotated[Any, PlainValidator(forms.parse)]] = Field(
+        default_factory=lambda: {"test": forms.All()}, min_length=1
+    )
+    """Name -> `autoflow.benchmarks.splits.Split`; left out, every task is in test."""
+
+    pinned: dict[str, str] = Field(default_factory=dict)
+    """Split -> `autoflow.benchmarks.splits.ids_digest` that it must have: a published split stays the published one."""
 
     scorer: Annotated[dict[str, dict[str, Any]], BeforeValidator(_scorer)]
     """One entry: name -> parameters."""
@@ -50,6 +64,9 @@ class Definition(BaseModel):
 
     options: dict[str, Any] = Field(default_factory=dict)
     """The options that benchmark.py's functions take, with their defaults."""
+
+    licence: str | None = None
+    """Of the data."""
 
     notes: tuple[str, ...] = ()
 
@@ -76,6 +93,13 @@ def read(file: Path) -> Placed:
         definition = Definition.model_validate(placed.value)
     except ValidationError as error:
         raise _error(placed, Definition, (), error) from error
+    try:
+        forms.check(definition.splits)
+    except ValueError as error:
+        raise placed.error(("splits",), str(error)) from error
+    for name in definition.pinned:
+        if name not in definition.splits:
+            raise placed.error(("pinned", name), f"pinned: there is no split {name!r}")
     kind = next(SOURCES[name] for name in SOURCES if name in definition.data)
     try:
         return Placed(definition, kind.model_validate(definition.data), placed)

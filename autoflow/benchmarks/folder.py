@@ -2,12 +2,12 @@
 here: `loader` gives train and validation, `held_out` the rest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoflow import resources
 from autoflow.benchmarks import code as codes
-from autoflow.benchmarks import definition, splits
+from autoflow.benchmarks import definition, splits, visible_tests
 from autoflow.benchmarks.sources import Row
 from autoflow.core.json import Json, digest
 from autoflow.core.task import Task
@@ -22,6 +22,8 @@ class Folder:
     """An opened benchmark."""
 
     path: Path
+    """The folder that the definition lies in."""
+
     placed: definition.Placed
     code: codes.Code
     options: Mapping[str, Json]
@@ -40,7 +42,7 @@ class Folder:
         if name not in known:
             raise UnknownNameError("split", name, list(known))
         try:
-            return splits.select(known[name], self.rows)
+            return splits.select(name, known, self.rows, self.path)
         except ValueError as error:
             raise self.placed.yaml.error(("splits", name), f"split {name!r}: {error}") from error
 
@@ -50,13 +52,15 @@ class Folder:
             {
                 "definition": self.placed.definition.model_dump(mode="json", include={"name", "data", "scorer"}),
                 "splits": {name: [task.id for task in self.split(name)] for name in self.placed.definition.splits},
-                "options": self.options,
+                # Which file the data came from does not matter, what was in it does: it is in the tasks.
+                "options": {key: value for key, value in self.options.items() if key != "data"},
                 "tasks": [
                     [row.task.id, row.task.text, row.task.context, row.task.reference, row.task.category]
                     for row in self.rows
                 ],
                 "code": [
-                    [path.relative_to(self.path).as_posix(), path.read_bytes().hex()] for path in codes.files(self.path)
+                    [path.relative_to(self.path).as_posix(), path.read_bytes().hex()]
+                    for path in codes.files(self.code.file)
                 ],
             }
         )
@@ -69,7 +73,7 @@ def names() -> list[str]:
 
 
 def find(name_or_path: str) -> Path:
-    """The folder of a bundled benchmark, or of the user's own by the path to it or to its benchmark.yaml.
+    """The definition of a bundled benchmark, or of the user's own by the path to it or to its folder.
 
     A bundled name wins; `./name` is a path.
 
@@ -77,15 +81,17 @@ def find(name_or_path: str) -> Path:
         UnknownNameError: If it is neither.
     """
     if name_or_path in names():
-        return resources.folder("benchmarks") / name_or_path
+        return resources.folder("benchmarks") / name_or_path / definition.FILE
     path = Path(name_or_path)
-    if path.name == definition.FILE and path.is_file():
-        return path.parent.resolve()
-    if (path / definition.FILE).is_file():
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
         return path.resolve()
-    hint = f"or the path of a folder with a {definition.FILE}"
+    if (path / definition.FILE).is_file():
+        return (path / definition.FILE).resolve()
+    hint = f"or the path of a YAML file, or of a folder with a {definition.FILE}"
     if path.exists():
-        hint = f"{path} exists, but is no folder with a {definition.FILE}"
+        hint = f"{path} exists, but is neither a YAML file nor a folder with a {definition.FILE}"
+    elif path.suffix in {".yaml", ".yml"}:
+        hint = f"there is no file {path}; autoflow init benchmark {path} writes one"
     raise UnknownNameError("benchmark", name_or_path, names(), hint=hint)
 
 
@@ -96,16 +102,17 @@ def open_folder(name_or_path: str, options: Mapping[str, Json]) -> Folder:
         UnknownNameError: For an unknown benchmark or option.
         DataError: If the definition, the data or the code is at fault; with file and line.
     """
-    path = find(name_or_path)
-    placed = definition.read(path / definition.FILE)
-    known = placed.definition.options
+    file = find(name_or_path)
+    placed = definition.read(file)
+    known = {**placed.source.options(), **placed.definition.options}
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of benchmark {placed.definition.name}", option, list(known))
-    code = codes.load(path)
+    code = codes.load(file.with_suffix(".py"))
     merged = {**known, **options}
-    rows = tuple(placed.source.rows(path, code, merged))
-    folder = Folder(path, placed, code, merged, rows)
+    found = placed.source.rows(file.parent, code, merged)
+    rows = tuple(replace(row, task=visible_tests.without_scored(row.task)) for row in found)
+    folder = Folder(file.parent, placed, code, merged, rows)
     _check(folder)
     return folder
 
@@ -114,8 +121,17 @@ def _check(folder: Folder) -> None:
     seen: set[str] = set()
     for row in folder.rows:
         if row.task.id in seen:
-            raise DataError(f"{folder.path}: two tasks have the id {row.task.id!r}")
+            raise DataError(f"{folder.placed.yaml.file}: two tasks have the id {row.task.id!r}")
         seen.add(row.task.id)
+    for name, digest_ in folder.placed.definition.pinned.items():
+        found = splits.ids_digest(folder.split(name))
+        if found != digest_:
+            raise folder.placed.yaml.error(
+                ("pinned", name),
+                f"split {name!r} is not the one pinned: its {len(folder.split(name))} ids have the digest {found}, "
+                f"not {digest_}",
+                hint="other data than the definition is meant for was read; without `pinned` it is taken as it is",
+            )
     # A test task that is also learned from is not held out, whatever the split is called.
     taken: dict[str, str] = {}
     for name in (*LEARNING, "test"):

@@ -14,6 +14,7 @@ from autoflow.core.score import Scorer
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError
 from autoflow.language import document
+from autoflow.scorers import function
 
 names = folders.names
 
@@ -24,7 +25,8 @@ def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, 
     A split that the definition lacks is empty.
 
     Args:
-        scorer: In place of the definition's; one of the benchmark's own or a scorer plug-in without parameters.
+        scorer: In place of the definition's; one of the benchmark's own, a scorer plug-in without parameters, or
+            `module:function`.
         options: In place of the defaults in the definition.
 
     Raises:
@@ -45,12 +47,14 @@ def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, 
         scorer=_scorer(opened, name, parameters if name == default else {}),
         operators=_operators(opened),
         baseline=_baseline(opened),
-        fingerprint=digest([opened.fingerprint(), name]),
+        fingerprint=digest([opened.fingerprint(), name, _own_scorer(opened, name)]),
         notes=definition.notes,
     )
 
 
 def _scorer(opened: Folder, name: str, parameters: Mapping[str, Any]) -> Scorer:
+    if function.is_name(name):
+        return function.make(name, opened.path, parameters)
     own: list[str] = []
     if opened.code.has("scorer"):
         try:
@@ -60,9 +64,16 @@ def _scorer(opened: Folder, name: str, parameters: Mapping[str, Any]) -> Scorer:
         else:
             return found
     if name not in plugins.names("scorers"):
-        raise UnknownNameError("scorer", name, sorted({*own, *plugins.names("scorers")}))
+        known = sorted({*own, *plugins.names("scorers")})
+        raise UnknownNameError("scorer", name, known, hint="or a function of your own, written module:function")
     plugin: Scorer = plugins.load("scorers", name)(parameters)
     return plugin
+
+
+def _own_scorer(opened: Folder, name: str) -> str:
+    """Hash of the user's scorer, where it is a file: a run must not go on with another."""
+    file = function.source(name, opened.path) if function.is_name(name) else None
+    return "" if file is None else digest(file.read_bytes().hex())
 
 
 def _operators(opened: Folder) -> Mapping[str, Operator]:

@@ -1,6 +1,5 @@
 """Where a benchmark's tasks come from: one class a source, told apart by the key it is named with under `data`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autoflow.benchmarks import rows as raw_rows
 from autoflow.benchmarks.code import Code
+from autoflow.benchmarks.rows import RawRow
 from autoflow.core.json import Json
 from autoflow.core.task import Task
 from autoflow.errors import DataError
@@ -29,12 +30,12 @@ class Source(Protocol):
         """Every task.
 
         Raises:
-            DataError: Naming file and line.
+            DataError: Naming file and row.
         """
         ...
 
-    def files(self, folder: Path) -> Sequence[Path]:
-        """The files that the tasks are read from, beside Python code; part of the benchmark's fingerprint."""
+    def options(self) -> Mapping[str, Json]:
+        """Options that every benchmark of this source has, with their defaults."""
         ...
 
 
@@ -52,9 +53,9 @@ class PythonSource(BaseModel):
             raise DataError(f"{code.file}: {self.python}(options) must return a sequence of autoflow.core.task.Task")
         return [Row(task, {"id": task.id, "category": task.category}) for task in tasks]
 
-    def files(self, folder: Path) -> Sequence[Path]:
-        """None: the code itself is hashed."""
-        return ()
+    def options(self) -> Mapping[str, Json]:
+        """None."""
+        return {}
 
 
 class Fields(BaseModel):
@@ -70,63 +71,64 @@ class Fields(BaseModel):
     context: dict[str, str] = Field(default_factory=dict)
     category: str | None = None
 
+    def task(self, row: RawRow, index: int) -> Task:
+        """The row as a task.
 
-class JsonlSource(BaseModel):
-    """`{jsonl: file, fields: {...}}`: a file of the folder, one JSON object a line; blank lines are skipped."""
+        Raises:
+            DataError: Naming file, row and field.
+        """
 
+        def take(field: str) -> Any:
+            if field not in row.values:
+                raise DataError(f"{row.place}: has no field {field!r}; it has: {', '.join(map(str, row.values))}")
+            return row.values[field]
+
+        identity = index if self.id is None else take(self.id)
+        text, category = take(self.text), "" if self.category is None else take(self.category)
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{row.place}: the field {self.text!r} must be a text that is not empty")
+        if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
+            raise DataError(f"{row.place}: an id must be a text or a whole number, not {identity!r}")
+        return Task(
+            id=str(identity),
+            text=text,
+            context={key: take(field) for key, field in self.context.items()},
+            reference={key: take(field) for key, field in self.reference.items()},
+            category=str(category),
+        )
+
+
+class _FileSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    jsonl: str
     fields: Fields
+
+    def _rows(self, folder: Path, name: str, options: Mapping[str, Json]) -> Sequence[Row]:
+        given = options.get("data")
+        # A path in the file is meant from the file; one on the command line, from where that was typed.
+        file = folder / name if given is None else Path(str(given))
+        return [Row(self.fields.task(row, index), row.values) for index, row in enumerate(raw_rows.read(file))]
+
+    def options(self) -> Mapping[str, Json]:
+        """`data`: another file in place of the one named."""
+        return {"data": None}
+
+
+class JsonlSource(_FileSource):
+    """`{jsonl: file, fields: {...}}`: one JSON object a line; blank lines are skipped."""
+
+    jsonl: str
 
     def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
         """See `Source`. A split may select by any field of the row."""
-        (file,) = self.files(folder)
-        try:
-            lines = file.read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError as error:
-            raise DataError(f"{file}: the benchmark's data is not there") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
-        rows: list[Row] = []
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                rows.append(self._row(f"{file}:{number}", len(rows), line))
-        return rows
-
-    def _row(self, place: str, index: int, line: str) -> Row:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{place}: must be a JSON object, one a line")
-
-        def take(field: str) -> Any:
-            if field not in row:
-                raise DataError(f"{place}: has no field {field!r}; it has: {', '.join(map(str, row))}")
-            return row[field]
-
-        fields = self.fields
-        identity = index if fields.id is None else take(fields.id)
-        text, category = take(fields.text), "" if fields.category is None else take(fields.category)
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{place}: the field {fields.text!r} must be a text that is not empty")
-        if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
-            raise DataError(f"{place}: an id must be a text or a whole number, not {identity!r}")
-        task = Task(
-            id=str(identity),
-            text=text,
-            context={key: take(field) for key, field in fields.context.items()},
-            reference={key: take(field) for key, field in fields.reference.items()},
-            category=str(category),
-        )
-        return Row(task, row)
-
-    def files(self, folder: Path) -> Sequence[Path]:
-        """The one file."""
-        return (folder / self.jsonl,)
+        return self._rows(folder, self.jsonl, options)
 
 
-SOURCES: dict[str, type[PythonSource] | type[JsonlSource]] = {"python": PythonSource, "jsonl": JsonlSource}
-"""By the key that names the source."""
+class FileSource(_FileSource):
+    """`{file: file, fields: {...}}`: a JSONL, JSON, CSV, TSV or Parquet file, by its suffix."""
+
+    file: str
+
+    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
+        """See `Source`. A split may select by any field of the row."""
+        return self._rows(folder, self.file, options)

@@ -1,8 +1,11 @@
 """What a split is and which rows are in it."""
 
+import hashlib
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from autoflow.benchmarks.sources import Row
@@ -10,6 +13,12 @@ from autoflow.core.json import Json
 from autoflow.core.task import Task
 
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})", re.ASCII)
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%", re.ASCII)
+
+FORMS = (
+    "a list of ids (ranges such as 117-184 in it), {file: ids.txt}, {field: ..., value: ...}, {rest: [other splits]}, "
+    "{union: [other splits]}, {shuffle: seed, rows: 0-127}, a share such as 20%, or all"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,44 @@ class ByIds:
     ids: tuple[str, ...]
 
 
-Split: TypeAlias = All | ByField | ByIds
+@dataclass(frozen=True, slots=True)
+class ByFile:
+    """As `ByIds`, from a file beside the definition: ids parted by white space, `#` begins a comment."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The tasks that are in none of these splits, in the data's order."""
+
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The tasks that are in any of these splits, in the data's order."""
+
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Places `first` to `last`, both in it, of the data's order after `random.Random(seed).shuffle`."""
+
+    seed: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """This much of the tasks, in per cent, drawn by the hash of the id; shares of one definition do not overlap."""
+
+    percent: float
+
+
+Split: TypeAlias = All | ByField | ByIds | ByFile | Rest | Union | Shuffled | Share
 
 
 def parse(value: Any) -> Split:
@@ -43,19 +89,50 @@ def parse(value: Any) -> Split:
     """
     if value == "all":
         return All()
+    if isinstance(value, str) and (share := _SHARE.fullmatch(value)) and 0 < float(share[1]) <= 100:
+        return Share(float(share[1]))
     if isinstance(value, dict) and set(value) == {"field", "value"}:
         return ByField(str(value["field"]), value["value"])
+    if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
+        return ByFile(value["file"])
+    if isinstance(value, dict) and set(value) == {"shuffle", "rows"} and isinstance(value["shuffle"], int):
+        rows = _RANGE.fullmatch(str(value["rows"]))
+        if rows is not None and int(rows[1]) <= int(rows[2]):
+            return Shuffled(value["shuffle"], int(rows[1]), int(rows[2]))
+    for key, kind in (("rest", Rest), ("union", Union)):
+        if isinstance(value, dict) and set(value) == {key} and _texts(value[key]):
+            return kind(tuple(value[key]))
     if isinstance(value, list) and all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
         return ByIds(tuple(str(item) for item in value))
-    raise ValueError("a split is a list of ids (ranges such as 117-184 in it), {field: ..., value: ...}, or all")
+    raise ValueError(f"a split is {FORMS}")
 
 
-def select(split: Split, rows: Sequence[Row]) -> tuple[Task, ...]:
-    """The split's tasks.
+def check(splits: dict[str, Split]) -> None:
+    """Check what splits say of each other.
+
+    Raises:
+        ValueError: If one names a split that is not there or that names others itself, or shares pass 100 %.
+    """
+    for name, split in splits.items():
+        for other in split.splits if isinstance(split, Rest | Union) else ():
+            if other not in splits:
+                raise ValueError(
+                    f"split {name!r} names {other!r}, which does not exist; there are: {', '.join(splits)}"
+                )
+            # No chains: then there is no circle to look for.
+            if isinstance(splits[other], Rest | Union):
+                raise ValueError(f"split {name!r} names {other!r}, which is a rest or union itself")
+    if (total := sum(split.percent for split in splits.values() if isinstance(split, Share))) > 100:
+        raise ValueError(f"the shares add up to {total:g} %")
+
+
+def select(name: str, splits: dict[str, Split], rows: Sequence[Row], folder: Path) -> tuple[Task, ...]:
+    """The tasks of the split `name`.
 
     Raises:
         ValueError: If it names a task twice or one that is not there, or selects none.
     """
+    split = splits[name]
     if isinstance(split, All):
         chosen = [row.task for row in rows]
     elif isinstance(split, ByField):
@@ -63,19 +140,74 @@ def select(split: Split, rows: Sequence[Row]) -> tuple[Task, ...]:
         if lacking is not None:
             raise ValueError(f"task {lacking.task.id} has no field {split.field!r}")
         chosen = [row.task for row in rows if row.values[split.field] == split.value]
+    elif isinstance(split, Rest | Union):
+        within = {task.id for other in split.splits for task in select(other, splits, rows, folder)}
+        wanted: Callable[[str], bool] = (
+            within.__contains__ if isinstance(split, Union) else lambda id_: id_ not in within
+        )
+        chosen = [row.task for row in rows if wanted(row.task.id)]
+    elif isinstance(split, Shuffled):
+        order = [row.task for row in rows]
+        random.Random(split.seed).shuffle(order)  # noqa: S311 - a published draw, no secret
+        if split.last >= len(order):
+            raise ValueError(f"there are only {len(order)} tasks, so no place {split.last}")
+        chosen = order[split.first : split.last + 1]
+    elif isinstance(split, Share):
+        chosen = _share(name, splits, rows)
     else:
-        by_id = {row.task.id: row.task for row in rows}
-        ids = [found for item in split.ids for found in _expand(item, by_id)]
-        unknown = [item for item in ids if item not in by_id]
-        if unknown:
-            raise ValueError(f"there is no task {unknown[0]!r}; there are {len(by_id)}: {_some(list(by_id))}")
-        twice = next((item for index, item in enumerate(ids) if item in ids[:index]), None)
-        if twice is not None:
-            raise ValueError(f"task {twice} is named twice")
-        chosen = [by_id[item] for item in ids]
+        chosen = _by_ids(split.ids if isinstance(split, ByIds) else _read(folder / split.file), rows)
     if not chosen:
         raise ValueError("no task is in it")
     return tuple(chosen)
+
+
+def ids_digest(tasks: Sequence[Task]) -> str:
+    """What pins a split: the first 16 hexadecimal digits of the SHA-256 of its ids, in order, each ended by a line
+    feed."""
+    return hashlib.sha256("".join(f"{task.id}\n" for task in tasks).encode()).hexdigest()[:16]
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _share(name: str, splits: dict[str, Split], rows: Sequence[Row]) -> list[Task]:
+    order = sorted(rows, key=lambda row: hashlib.sha256(row.task.id.encode()).digest())
+    start = 0.0
+    for other, split in splits.items():
+        if not isinstance(split, Share):
+            continue
+        end = start + split.percent
+        if other == name:
+            within = {row.task.id for row in order[round(start * len(rows) / 100) : round(end * len(rows) / 100)]}
+            return [row.task for row in rows if row.task.id in within]
+        start = end
+    raise AssertionError(name)
+
+
+def _read(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    return tuple(word for line in lines for word in line.partition("#")[0].split())
+
+
+def _by_ids(items: Sequence[str], rows: Sequence[Row]) -> list[Task]:
+    by_id = {row.task.id: row.task for row in rows}
+    ids = [found for item in items for found in _expand(item, by_id)]
+    unknown = [item for item in ids if item not in by_id]
+    if unknown:
+        raise ValueError(
+            f"there is no task {unknown[0]!r}{f' (and {len(unknown) - 1} more)' if len(unknown) > 1 else ''}; "
+            f"there are {len(by_id)}: {_some(list(by_id))}"
+        )
+    seen: set[str] = set()
+    for item in ids:
+        if item in seen:
+            raise ValueError(f"task {item} is named twice")
+        seen.add(item)
+    return [by_id[item] for item in ids]
 
 
 def _expand(item: str, by_id: dict[str, Task]) -> list[str]:

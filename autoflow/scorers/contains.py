@@ -8,7 +8,8 @@ from autoflow.core.json import Json, canonical
 from autoflow.core.score import Score
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
-from autoflow.scorers.wording import golds, normalise, settings
+from autoflow.scorers.parameters import build
+from autoflow.scorers.wording import golds, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def _within(gold: str, answer: str) -> bool:
 
 
 def _make(parameters: Mapping[str, Json]) -> Contains:
-    return Contains(**settings("contains", parameters))
+    return build("contains", Contains, parameters)
 
 
 PLUGIN = _make

@@ -7,7 +7,8 @@ from autoflow.core.json import Json, canonical
 from autoflow.core.score import Score
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
-from autoflow.scorers.wording import golds, normalise, settings
+from autoflow.scorers.parameters import build
+from autoflow.scorers.wording import golds, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Exact:
 
 
 def _make(parameters: Mapping[str, Json]) -> Exact:
-    return Exact(**settings("exact", parameters))
+    return build("exact", Exact, parameters)
 
 
 PLUGIN = _make
