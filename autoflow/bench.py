@@ -27,6 +27,7 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError, UsageError
 from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
+from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
 from autoflow.objective.metered import Metered
 from autoflow.objective.objective import (
@@ -332,7 +333,7 @@ async def bench(
 
         def open_metered(spec: str) -> Model:
             if open_model is None:
-                raise UsageError(f"a step asks for the model {spec}, and this run opens no models")
+                raise UsageError(f"a step or the scorer asks for the model {spec}, and this run opens no models")
             if spec not in opened:
                 opened[spec] = Metered(open_model(spec), run.ledger, meter)
                 stack.push_async_callback(opened[spec].aclose)
@@ -340,7 +341,7 @@ async def bench(
 
         objective = Objective(
             benchmark.name,
-            benchmark.scorer,
+            ready(benchmark.scorer, open_metered),
             Interpreter(
                 Metered(model, run.ledger, meter),
                 {**library(), **benchmark.operators},

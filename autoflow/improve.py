@@ -32,6 +32,7 @@ from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
 from autoflow.language.dump import dump
 from autoflow.models.factory import open_model as factory
+from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
 from autoflow.objective.metered import Metered
 from autoflow.objective.objective import BudgetReachedError, Interrupted, Objective, Progress, ProviderGoneError
@@ -313,7 +314,7 @@ class ImproveReport:
 
     def table(self) -> list[list[str]]:
         """The rows as text, the heading first; `*` marks the best."""
-        heading = ["workflow", "train", "validation", "n", "unscored", "calls", "tokens", "seconds", "note"]
+        heading = ["workflow", "train", "validation", "n", "unscored", "calls", "tokens", "task seconds", "note"]
         return [heading, *(self._cells(row) for row in self.rows)]
 
     def _cells(self, row: Row) -> list[str]:
@@ -516,7 +517,7 @@ class _Driver:
         self._now: tuple[str, int, str] | None = None
         self._objective = Objective(
             benchmark.name,
-            benchmark.scorer,
+            ready(benchmark.scorer, self._step_model),
             Interpreter(
                 Metered(self._interpreter, self._ledger, self._meter),
                 self._operators,

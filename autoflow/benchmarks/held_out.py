@@ -17,9 +17,9 @@ def load_split(name_or_path: str, split: str, *, options: Mapping[str, Json] | N
     return folders.open_folder(name_or_path, options or {}).split(split)
 
 
-def splits(name_or_path: str) -> dict[str, int]:
+def splits(name_or_path: str, *, options: Mapping[str, Json] | None = None) -> dict[str, int]:
     """The benchmark's splits in the order of the definition, each with its number of tasks."""
-    opened = folders.open_folder(name_or_path, {})
+    opened = folders.open_folder(name_or_path, options or {})
     return {name: len(opened.split(name)) for name in opened.placed.definition.splits}
 
 

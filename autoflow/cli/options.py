@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from autoflow.core.json import Json
+
 DEFAULT_MODEL = "embedded/smollm2-135m"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -65,4 +67,16 @@ RunDir = Annotated[
     str | None,
     typer.Option("--run", metavar="FOLDER", help="The run folder; the same command with the same folder resumes it."),
 ]
+Benchmark = Annotated[
+    str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark's YAML file or folder.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="PATH", help="File or folder with the benchmark's data; instead of AUTOFLOW_DATA."),
+]
 Scorer = Annotated[str | None, typer.Option("--scorer", help="Which of the benchmark's scorers judges the answers.")]
+
+
+def of_benchmark(data: str | None) -> dict[str, Json]:
+    """The options of a benchmark that flags set."""
+    return {} if data is None else {"data": data}

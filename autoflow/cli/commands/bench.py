@@ -8,6 +8,7 @@ import typer
 
 from autoflow.cli import options
 from autoflow.cli.table import examples, new_app
+from autoflow.core.json import Json
 from autoflow.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ app = new_app()
 )
 def bench(
     ctx: typer.Context,
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark folder.")],
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark's YAML file or folder.")
+    ],
     *,
     workflow: Annotated[
         list[str] | None,
@@ -51,6 +54,7 @@ def bench(
     epochs: options.Epochs = 1,
     seed: options.Seed = 0,
     scorer: options.Scorer = None,
+    data: options.Data = None,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -71,14 +75,14 @@ def bench(
     from autoflow.cli.output import emit, say
 
     if listing:
-        _list(benchmark, as_json)
+        _list(benchmark, options.of_benchmark(data), as_json)
         return 0
 
     from autoflow.bench import BenchConfig
     from autoflow.bench import bench as measure
     from autoflow.benchmarks import loader
 
-    loaded = loader.load(benchmark, scorer=scorer)
+    loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
     found = [files.load(name).workflow for name in workflow or []] or [_baseline(loaded)]
     if run is not None and len(found) > 1:
         raise UsageError("--run names one folder; with several workflows each run has its own", hint="leave --run out")
@@ -96,6 +100,7 @@ def bench(
             protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
         ),
         scorer=scorer,
+        options=options.of_benchmark(data),
         base_url=base_url,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
         concurrency=concurrency,
@@ -163,14 +168,14 @@ def _check(found: list["Workflow"], names: list[str], loaded: "Benchmark") -> No
         check(files.load(names[index]) if names else item, cards)
 
 
-def _list(benchmark: str, as_json: bool) -> None:
+def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:
     from autoflow.benchmarks import held_out
 
-    rows = held_out.list_tasks(benchmark)
+    rows = held_out.list_tasks(benchmark, options=given)
     if as_json:
         from autoflow.cli.output import emit
 
-        emit("tasks", {"benchmark": benchmark, "splits": held_out.splits(benchmark), "tasks": rows})
+        emit("tasks", {"benchmark": benchmark, "splits": held_out.splits(benchmark, options=given), "tasks": rows})
         return
     width = max((len(str(row["id"])) for row in rows), default=0)
     for row in rows:

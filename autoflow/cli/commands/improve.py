@@ -28,7 +28,9 @@ GATES = ("all", "parent")
 )
 def improve(
     ctx: typer.Context,
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark folder.")],
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark's YAML file or folder.")
+    ],
     *,
     strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help="How the generator is improved.")] = (
         "in-context"
@@ -72,6 +74,7 @@ def improve(
     max_tokens: options.MaxTokens = 256,
     max_steps: options.MaxSteps = 20,
     scorer: options.Scorer = None,
+    data: options.Data = None,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -107,6 +110,7 @@ def improve(
             protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
         ),
         scorer=scorer,
+        options=options.of_benchmark(data),
         train_limit=train_limit,
         validation_limit=validation_limit,
         test_limit=test_limit,
