@@ -67,7 +67,7 @@ def doctor(
     """
     if fetch is not None:
         return _fetch(fetch)
-    sections = [_python(), *_packages(), _weights(), _keys(), _endpoints(ping)]
+    sections = [_python(), *_packages(), _weights(), _sandbox(), _keys(), _endpoints(ping)]
     if benchmark is not None:
         sections.append(_benchmark(benchmark))
     broken = any(item.state == "broken" for section in sections for item in section.items)
@@ -115,16 +115,21 @@ def _python() -> Section:
 
 
 def _packages() -> Iterable[Section]:
-    import re
     from importlib import metadata
 
+    from packaging.requirements import Requirement
+
     groups: dict[str, list[str]] = {"": []}
-    for requirement in metadata.requires("autoflow") or []:
-        name = re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0]
-        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", requirement)
-        group = groups.setdefault(extra.group(1) if extra else "", [])
-        if name != "autoflow" and name not in group:
-            group.append(name)
+    for extra in ("", *(metadata.metadata("autoflow").get_all("Provides-Extra") or [])):
+        for line in metadata.requires("autoflow") or []:
+            wanted = Requirement(line)
+            # What the core needs is needed by every extra too; a marker may also name another platform than this.
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+                continue
+            core = extra != "" and (wanted.marker is None or wanted.marker.evaluate({"extra": ""}))
+            group = groups.setdefault(extra, [])
+            if not core and wanted.name != "autoflow" and wanted.name not in group:
+                group.append(wanted.name)
     for extra_name, names in groups.items():
         section = Section(f"packages of the extra {extra_name!r}" if extra_name else "packages")
         target = f"autoflow[{extra_name}]" if extra_name else "autoflow"
@@ -135,6 +140,16 @@ def _packages() -> Iterable[Section]:
                 remedy = f"pip install '{target}'"
                 section.items.append(Item(name, "absent" if extra_name else "broken", "not installed", remedy))
         yield section
+
+
+def _sandbox() -> Section:
+    from autoflow.sandbox.choose import describe
+
+    section = Section("sandbox for generated code; the first that works is used")
+    for boundary in describe():
+        remedy = None if boundary.works else "one that works is enough"
+        section.items.append(Item(boundary.name, "ok" if boundary.works else "absent", boundary.detail, remedy))
+    return section
 
 
 def _weights() -> Section:
