@@ -155,7 +155,7 @@ class CompareReport:
                 if self.needed is None
                 else f"about {self.needed:,} tasks show a difference of this size with power 0.8"
             ),
-            f"left out: {len(out)} tasks"
+            f"left out: {len(out)}"
             f" ({len(out.only_a)} only in A, {len(out.only_b)} only in B, {len(out.unscored)} without a score in one)",
         ]
         lines += [

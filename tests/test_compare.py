@@ -105,7 +105,7 @@ def test_task_unscored_in_one_run_is_left_out_and_counted(tmp_path: Path) -> Non
     assert report.left_out.unscored == ("t0", "t1")
     assert report.comparison.n == report.mean_a.n == report.mean_b.n == 10
     assert report.comparison.difference == 0
-    assert "left out: 2 tasks (0 only in A, 0 only in B, 2 without a score in one)" in report.to_text()
+    assert "left out: 2 (0 only in A, 0 only in B, 2 without a score in one)" in report.to_text()
 
 
 def test_task_of_one_run_alone_is_left_out_and_counted(tmp_path: Path) -> None:
