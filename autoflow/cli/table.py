@@ -31,10 +31,15 @@ def help_line(name: str) -> str:
         return file.readline().strip().strip('"').strip()
 
 
+_OTHER_MEANING = (f"{PREFIX}_DATA",)
+# The folder of all published data, which one benchmark's `--data` is not.
+
+
 def environment(command: str, flag: str) -> list[str]:
     """The environment variables that set a flag (`--max-cost`): the command's own first, then the one for all."""
     name = flag.lstrip("-").replace("-", "_").upper()
-    return [f"{PREFIX}_{command.replace(' ', '_').replace('-', '_').upper()}_{name}", f"{PREFIX}_{name}"]
+    names = [f"{PREFIX}_{command.replace(' ', '_').replace('-', '_').upper()}_{name}", f"{PREFIX}_{name}"]
+    return [name for name in names if name not in _OTHER_MEANING]
 
 
 def command(name: str) -> "Command":

@@ -92,6 +92,16 @@ def test_environment_names_are_made_from_command_and_flag() -> None:
     assert table.environment("runs list", "--json") == ["AUTOFLOW_RUNS_LIST_JSON", "AUTOFLOW_JSON"]
 
 
+def test_the_folder_of_published_data_is_no_benchmarks_own_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUTOFLOW_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "benchmark"]) == 0
+    assert main(["bench", "mytasks.yaml", "--list"]) == 0
+    assert "[test]" in capsys.readouterr().out
+
+
 def test_every_flag_has_an_environment_variable() -> None:
     for name in table.names():
         for parameter in table.command(name).params:
