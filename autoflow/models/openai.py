@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -414,7 +415,13 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
 
     Raises:
         MissingDependencyError: If the server needs a key and the environment has none.
+        UsageError: If the address carries a name and password: a server of this kind is sent a key, and never both.
     """
+    if urlsplit(endpoint.base_url).username is not None:
+        raise UsageError(
+            f"{spec}: the server's address carries a name or password, which no request can send beside a key",
+            hint="leave it out of the address, and put the key into the environment",
+        )
     key = os.environ.get(endpoint.key_env) or None if endpoint.key_env else None
     if key is None and (endpoint.base_url == OPENAI_URL or (endpoint.key_env and endpoint.key_env != KEY_ENV)):
         variable = endpoint.key_env or KEY_ENV

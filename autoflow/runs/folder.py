@@ -33,6 +33,7 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import RunError
 from autoflow.language.dump import dump
 from autoflow.runs.ledger import Ledger
+from autoflow.runs.secrets import blotter
 
 State = Literal["running", "complete", "budget", "interrupted", "provider", "failed", "killed", "damaged"]
 """All but `complete` and `damaged` resume. `budget`, `interrupted` and `provider` were stopped, `failed` met an error,
@@ -63,26 +64,27 @@ def default_name(command: str, subject: str, config: Mapping[str, Json]) -> str:
 
 
 def public(config: Mapping[str, Json]) -> dict[str, Json]:
-    """The configuration with credentials in URLs blotted out.
+    """The configuration with credentials blotted out.
 
     Raises:
         RunError: If a key is named like a secret; keys come from the environment and are never written.
     """
-    return {key: _public(value, key) for key, value in config.items()}
+    blot = blotter(os.environ)
+    return {key: _public(value, key, blot) for key, value in config.items()}
 
 
-def _public(value: Json, place: str) -> Json:
+def _public(value: Json, place: str, blot: Callable[[str], str]) -> Json:
     if _SECRET.search(place.rsplit(".", 1)[-1]) and value is not None:
         raise RunError(
             f"the configuration carries a secret at {place}; a run folder never does",
             hint="leave it in the environment",
         )
     if isinstance(value, str):
-        return _IN_URL.sub(r"\1***", _USER_IN_URL.sub(r"\1***@", value))
+        return blot(_IN_URL.sub(r"\1***", _USER_IN_URL.sub(r"\1***@", value)))
     if isinstance(value, Mapping):
-        return {key: _public(item, f"{place}.{key}") for key, item in value.items()}
+        return {key: _public(item, f"{place}.{key}", blot) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_public(item, f"{place}[{index}]") for index, item in enumerate(value)]
+        return [_public(item, f"{place}[{index}]", blot) for index, item in enumerate(value)]
     return value
 
 
@@ -189,13 +191,13 @@ class RunFolder:
         recorded = self.ledger.add_event(kind, data)
         stamp = datetime.fromtimestamp(recorded.created, UTC).isoformat(timespec="seconds")
         with (self.path / "log").open("a", encoding="utf-8") as log:
-            log.write(f"{stamp} {kind}{' ' + json.dumps(dict(data)) if data else ''}\n")
+            log.write(self.ledger.blot(f"{stamp} {kind}{' ' + json.dumps(dict(data)) if data else ''}\n"))
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of the folder, whole or not at all, and return its path."""
+        """Write a file of the folder, whole or not at all and without secrets, and return its path."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
-        _write(file, text)
+        _write(file, self.ledger.blot(text))
         return file
 
     def save_workflow(self, name: str, workflow: Workflow) -> Path:

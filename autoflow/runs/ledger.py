@@ -6,6 +6,7 @@ loses nothing that was returned; a power cut can lose the last rows, which are t
 
 import json
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from autoflow.core.strategy import Trial
 from autoflow.core.trace import Trace
 from autoflow.errors import RunError
 from autoflow.runs import serial
+from autoflow.runs.secrets import blotter
 
 VERSION = 1
 """Of the tables, kept in `PRAGMA user_version`."""
@@ -156,6 +158,9 @@ class Ledger:
 
     def _open(self, path: Path, clock: Callable[[], float], uri: str) -> None:
         self.path = path
+        self.blot = blotter(os.environ)
+        """Blots secrets out of a text. Everything that is written passes through it."""
+
         self._clock = clock
         self._sitting = 0
         try:
@@ -402,8 +407,9 @@ class Ledger:
             self._beat(now)
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        clean = tuple(self.blot(value) if isinstance(value, str) else value for value in values)
         try:
-            return self._db.execute(statement, values)
+            return self._db.execute(statement, clean)
         except sqlite3.OperationalError as error:
             raise self._unwritable(error) from error
 

@@ -198,6 +198,12 @@ async def test_endpoint_gets_its_own_key_only(monkeypatch: pytest.MonkeyPatch) -
     assert server.bodies[0]["model"] == "qwen/qwen3"
 
 
+def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(UsageError, match="name or password") as caught:
+        open_model("openai/x", ModelOptions(base_url="http://ann:hush@127.0.0.1:9/v1"))
+    assert "hush" not in str(caught.value)
+
+
 def test_missing_key_names_the_variable_and_an_alternative() -> None:
     with pytest.raises(MissingDependencyError, match="OPENAI_API_KEY"):
         open_model("openai/gpt-5-mini")
