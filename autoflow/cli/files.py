@@ -57,6 +57,22 @@ def read(name: str) -> tuple[bytes, str]:
     return read_bytes(path), name if Path(name).is_file() else str(path)
 
 
+def rewrite(name: str, text: str) -> None:
+    """Put a new text in the place of a workflow file's, whole or not at all.
+
+    Raises:
+        UsageError: For a bundled workflow: it is found by name from anywhere, but belongs to the installation.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"{name} is bundled with autoflow and stays as it is", hint="copy it first")
+    # Written beside and moved over: an interrupted write leaves the old file whole.
+    beside = path.with_name(f".{path.name}.autoflow")
+    beside.write_text(text, encoding="utf-8", newline="")
+    beside.chmod(path.stat().st_mode & 0o7777)
+    beside.replace(path)
+
+
 def text_of(data: bytes, file: str) -> str:
     """The bytes as text.
 

@@ -25,6 +25,9 @@ def write(form: str, found: Mapping[str, Sequence[Finding]]) -> None:
             print(report.to_text(findings, file), end="")
         errors = sum(finding.severity == "error" for finding in everything)
         say(f"files {len(found)}, errors {errors}, warnings {len(everything) - errors}")
+        fixable = sum(bool(finding.fix) for finding in everything)
+        if fixable:
+            say(f"--fix mends {fixable} of them")
 
 
 def _annotation(file: str, finding: Finding) -> str:

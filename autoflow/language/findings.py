@@ -27,6 +27,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of a step's text: `value` under `key` (and `item` in it); `None` takes the key out."""
+
+    step: int
+    key: str
+    value: str | int | None
+    item: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A broken rule at its place. Lines and columns count from 1; `None` where the workflow came from no text."""
 
@@ -37,6 +47,8 @@ class Finding:
     column: int | None = None
     step: str | None = None
     hint: str | None = None
+    fix: tuple[Edit, ...] = ()
+    """What mends it without a doubt of what was meant; empty where a person must say."""
 
     def place(self, file: str | None) -> str:
         """`file:line:column`, as far as known."""
@@ -52,6 +64,7 @@ class Fault:
     key: str | None = None
     item: str | int | None = None
     hint: str | None = None
+    fix: tuple[Edit, ...] = ()
 
 
 Check = Callable[[Program], Iterator[Fault]]

@@ -50,7 +50,7 @@ def _laid_out(text: str, file: str | None) -> str:
     from ruamel.yaml.error import YAMLError
 
     stream = io.StringIO()
-    yaml = _round_trip()
+    yaml = round_trip()
     try:
         yaml.dump(yaml.load(text), stream)
     except (YAMLError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError, IndexError) as error:
@@ -81,7 +81,7 @@ def _comments_beside_what_follows(text: str) -> str:
     return "\n".join(lines)
 
 
-def _round_trip() -> Any:
+def round_trip() -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.resolver import VersionedResolver
 

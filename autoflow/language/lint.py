@@ -40,7 +40,7 @@ def lint(document: Document | Workflow, cards: Mapping[str, Card] | None = None)
 def _finding(rule: Rule, fault: Fault, workflow: Workflow, place: tuple[int, int] | None) -> Finding:
     line, column = place or (None, None)
     step = None if fault.step is None else workflow.steps[fault.step].name
-    return Finding(rule.id, rule.severity, fault.message, line, column, step, fault.hint)
+    return Finding(rule.id, rule.severity, fault.message, line, column, step, fault.hint, fault.fix)
 
 
 def check(document: Document | Workflow, cards: Mapping[str, Card] | None = None) -> Workflow:

@@ -45,6 +45,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next((candidate for candidate in names if folded(candidate) == close[0]), None) if close else None
 
 
+def same(name: str, known: Iterable[str]) -> str | None:
+    """The one known name that equals this one but for case and white space; `None` where there is none, or several."""
+    wanted = folded(name)
+    found = {candidate for candidate in known if folded(candidate) == wanted}
+    return found.pop() if len(found) == 1 else None
+
+
 def listing(known: Sequence[str], limit: int = 12) -> str:
     """The names, comma-separated, plain; the first `limit` and how many more."""
     if not known:

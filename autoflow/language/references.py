@@ -88,6 +88,16 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return "".join([*parts, text[position:]])
 
 
+def rename(text: str, name: str, new: str) -> str:
+    """The text with every `$(name)` made `$(new)`."""
+    parts, position = [], 0
+    for start, end, found in _scan(text).marks:
+        if found == name:
+            parts += [text[position:start], f"$({new})"]
+            position = end
+    return "".join([*parts, text[position:]])
+
+
 def escape(text: str) -> str:
     """The text with every `$(` escaped, so that `fill` gives it back unchanged."""
     return text.replace("$(", "$$(")

@@ -31,6 +31,7 @@ def to_json(findings: Sequence[Finding], file: str | None = None) -> list[Json]:
             "message": finding.message,
             "step": finding.step,
             "hint": finding.hint,
+            "fixable": bool(finding.fix),
         }
         for finding in findings
     ]

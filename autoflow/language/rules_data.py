@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from autoflow.core.workflow import DEFAULT_OPERATOR
-from autoflow.language.findings import Fault, rule
+from autoflow.core.workflow import DEFAULT_OPERATOR, Step
+from autoflow.language.findings import Edit, Fault, rule
 from autoflow.language.flow import Program
-from autoflow.language.names import listing, quoted, suggestion
-from autoflow.language.references import loose
+from autoflow.language.names import listing, quoted, same, suggestion
+from autoflow.language.references import TASK, loose, rename
 
 
 def _reads(program: Program, number: int) -> Iterator[tuple[str, str, int | None]]:
@@ -29,6 +29,7 @@ def unknown_read(program: Program) -> Iterator[Fault]:
     for number, step in enumerate(program.steps):
         for name, key, item in _reads(program, number):
             if name not in program.index:
+                meant = same(name, [*program.names, TASK] if key == "instruction" else program.names)
                 escape = "; write `$$(` for a plain `$(`" if key == "instruction" else ""
                 yield Fault(
                     f"step {quoted(step.name)} reads {_shown(name, key)}, and no step is called that",
@@ -36,7 +37,12 @@ def unknown_read(program: Program) -> Iterator[Fault]:
                     key,
                     item,
                     suggestion(name, program.names, "steps") + escape,
+                    () if meant is None else (Edit(number, key, _renamed(step, key, name, meant), item),),
                 )
+
+
+def _renamed(step: Step, key: str, name: str, meant: str) -> str:
+    return rename(step.instruction, name, meant) if key == "instruction" else meant
 
 
 @rule("AF302", "error", "What a step reads can have run before it", "The run would fail whenever it gets there.")

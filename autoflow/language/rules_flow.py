@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 from autoflow.core.workflow import Step
-from autoflow.language.findings import Fault, rule
-from autoflow.language.flow import Program
-from autoflow.language.names import folded, listing, quoted, suggestion
+from autoflow.language.findings import Edit, Fault, rule
+from autoflow.language.flow import Loop, Program
+from autoflow.language.names import folded, listing, quoted, same, suggestion
+
+DEFAULT_BOUND = 3
+"""Visits that a mended loop is given."""
 
 
 def _targets(step: Step) -> Iterator[tuple[str, str, str | None]]:
@@ -23,6 +26,7 @@ def unknown_target(program: Program) -> Iterator[Fault]:
     for number, step in enumerate(program.steps):
         for key, target, label in _targets(step):
             if target not in program.index:
+                meant = same(target, program.names)
                 leads = {"next": "leads", "branches": "branches", "otherwise": "leads otherwise"}[key]
                 yield Fault(
                     f"step {quoted(step.name)} {leads} to {quoted(target)}, which does not exist",
@@ -30,6 +34,7 @@ def unknown_target(program: Program) -> Iterator[Fault]:
                     key,
                     label,
                     suggestion(target, program.names, "steps"),
+                    () if meant is None else (Edit(number, key, meant, label),),
                 )
 
 
@@ -91,7 +96,19 @@ def endless_loop(program: Program) -> Iterator[Fault]:
                 f"the loop {ring} has no bound",
                 loop.closing,
                 hint=f"give step {closing} `max_visits: 3` and an `otherwise` outside the loop",
+                fix=_bounded(program, loop),
             )
+
+
+def _bounded(program: Program, loop: Loop) -> tuple[Edit, ...]:
+    """A bound on the loop's closing step, where it has one way out that it can take then."""
+    exits = [target for target in program.successors[loop.closing] if target not in loop.steps]
+    if len(exits) != 1:
+        return ()
+    step = program.steps[loop.closing]
+    bound = (Edit(loop.closing, "max_visits", DEFAULT_BOUND),) if step.max_visits is None else ()
+    way = (Edit(loop.closing, "otherwise", program.steps[exits[0]].name),) if step.otherwise is None else ()
+    return bound + way
 
 
 @rule("AF206", "warning", "A bound has an `otherwise`", "Without one the run fails when the bound is reached.")
@@ -129,4 +146,5 @@ def idle_bound(program: Program) -> Iterator[Fault]:
                 number,
                 "max_visits",
                 hint="bound a step of the loop, or remove it",
+                fix=(Edit(number, "max_visits", None),),
             )

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from autoflow.core.operator import ANY, Card
 from autoflow.core.workflow import Step
-from autoflow.language.findings import Fault, rule
+from autoflow.language.findings import Edit, Fault, rule
 from autoflow.language.flow import Program
-from autoflow.language.names import listing, quoted, suggestion
+from autoflow.language.names import listing, quoted, same, suggestion
 from autoflow.language.types import result_type, shortages, unmatched
 
 
@@ -21,11 +21,13 @@ def _known(program: Program) -> Iterator[tuple[int, Step, Card]]:
 def unknown_operator(program: Program) -> Iterator[Fault]:
     for number, step in enumerate(program.steps):
         if program.cards is not None and step.operator not in program.cards:
+            meant = same(step.operator, program.cards)
             yield Fault(
                 f"step {quoted(step.name)} uses the operator {quoted(step.operator)}, which does not exist",
                 number,
                 "operator",
                 hint=suggestion(step.operator, list(program.cards), "operators"),
+                fix=() if meant is None else (Edit(number, "operator", meant),),
             )
 
 
@@ -133,4 +135,5 @@ def model_on_tool(program: Program) -> Iterator[Fault]:
                 number,
                 "model",
                 hint="remove it",
+                fix=(Edit(number, "model", None),),
             )

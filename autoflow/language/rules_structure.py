@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from autoflow.core.workflow import STEP_TYPES
-from autoflow.language.findings import Fault, rule
+from autoflow.language.findings import Edit, Fault, rule
 from autoflow.language.flow import Program
 from autoflow.language.names import folded, listing, quoted
 from autoflow.language.references import TASK, insertable
@@ -71,6 +71,7 @@ def process_without_next(program: Program) -> Iterator[Fault]:
                 hint=f"write `next: {following}`?"
                 if following
                 else "name the step that follows, or make it a terminal",
+                fix=(Edit(number, "next", following),) if following else (),
             )
 
 
@@ -208,7 +209,11 @@ def without_effect(program: Program) -> Iterator[Fault]:
         name = quoted(step.name)
         if step.type == "terminal" and step.max_visits is not None:
             yield Fault(
-                f"terminal {name} runs once, so `max_visits` does nothing", number, "max_visits", hint="remove it"
+                f"terminal {name} runs once, so `max_visits` does nothing",
+                number,
+                "max_visits",
+                hint="remove it",
+                fix=(Edit(number, "max_visits", None),),
             )
         if step.type == "process" and step.otherwise is not None and step.max_visits is None:
             yield Fault(

@@ -2,10 +2,12 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoflow.cli import files
 from autoflow.cli.main import main
@@ -307,3 +309,67 @@ def test_schema_is_draft_07_and_lists_operators(capsys: pytest.CaptureFixture[st
     assert "Fill Mask" in shown
     assert main(["schema", "--any-operator"]) == 0
     assert "Fill Mask" not in capsys.readouterr().out
+
+
+def test_lint_fix_mends_the_file_and_judges_what_is_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "case.yaml").write_text(SOUND.replace("next: done", "next: Done"))
+    assert main(["lint", "case.yaml"]) == 4
+    assert "--fix mends 1 of them" in capsys.readouterr().err
+    assert main(["lint", "--fix", "case.yaml", "unsound.yaml"]) == 4
+    shown = capsys.readouterr()
+    assert "case.yaml: mended 1" in shown.err
+    assert "case.yaml" not in shown.out
+    assert (folder / "case.yaml").read_text() == SOUND
+    assert (folder / "unsound.yaml").read_text() == UNSOUND
+
+
+def test_lint_fix_refuses_what_it_cannot_write(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "--fix", "flow.txt"]) == 2
+    assert "--fix writes YAML" in capsys.readouterr().err
+    assert (folder / "flow.txt").read_text() == CORE
+
+
+def test_diff_works_as_a_diff_driver_of_git(folder: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *identity, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    git("init", "-q")
+    git("config", "diff.autoflow.command", f"{sys.executable} -m autoflow diff")
+    (folder / ".gitattributes").write_text("*.yaml diff=autoflow\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    (folder / "sound.yaml").write_text(SOUND.replace("Think about", "Think hard about"))
+    (folder / "unsound.yaml").write_text("autoflow: [\n")
+    (folder / "new.yaml").write_text(SOUND)
+    git("add", "-N", "new.yaml")
+    shown = git("diff")
+    assert 'step "think" reworded' in shown
+    assert "-autoflow: 1" in shown
+    assert "+autoflow: [" in shown
+    assert "+name: answer" in shown
+
+
+def test_schema_sets_up_an_editor_and_keeps_its_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / ".vscode").mkdir()
+    (folder / ".vscode" / "settings.json").write_text('{"editor.rulers": [120]}')
+    assert main(["schema", "--vscode", "--files", "flows/*.yaml"]) == 0
+    settings = json.loads((folder / ".vscode" / "settings.json").read_text())
+    ((schema, glob),) = settings["yaml.schemas"].items()
+    assert settings["editor.rulers"] == [120]
+    assert glob == "flows/*.yaml"
+    assert "draft-07" in json.loads((folder / schema).read_text())["$schema"]
+    commented = '{// mine\n"editor.rulers": [120]}'
+    (folder / ".vscode" / "settings.json").write_text(commented)
+    assert main(["schema", "--vscode"]) == 0
+    assert (folder / ".vscode" / "settings.json").read_text() == commented
+    assert '"yaml.schemas"' in capsys.readouterr().err
+
+
+def test_the_hooks_for_pre_commit_call_commands_that_exist() -> None:
+    hooks = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text())
+    for hook in hooks:
+        program, command = hook["entry"].split()
+        assert program == "autoflow"
+        assert main([command, "--help"]) == 0

@@ -138,6 +138,6 @@ def test_a_layout_that_the_library_cannot_do_is_refused(monkeypatch: pytest.Monk
         def load(self, text: str) -> None:
             raise AssertionError
 
-    monkeypatch.setattr(fmt, "_round_trip", Broken)
+    monkeypatch.setattr(fmt, "round_trip", Broken)
     with pytest.raises(WorkflowError, match="cannot be formatted: AssertionError"):
         format_text(NEAT)

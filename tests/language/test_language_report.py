@@ -29,7 +29,7 @@ def test_text_without_place_or_hint_says_what_is_known() -> None:
 def test_json_has_every_field() -> None:
     rows = to_json(findings(), "w.yaml")
     assert json.loads(json.dumps(rows)) == rows
-    assert {"file", "line", "column", "severity", "rule", "message", "step", "hint"} == set(rows[0])  # type: ignore[arg-type]
+    assert {"file", "line", "column", "severity", "rule", "message", "step", "hint", "fixable"} == set(rows[0])  # type: ignore[arg-type]
     assert to_json([]) == []
 
 

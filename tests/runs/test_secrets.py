@@ -20,7 +20,7 @@ def test_a_variable_named_like_a_secret_is_one(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HOME", "/home/someone"), ("OPENAI_API_KEY_FILE", "/etc/key-file"), ("MAX_TOKENS", "123456789"),
+    [("HOME", "/somewhere/else"), ("OPENAI_API_KEY_FILE", "/etc/key-file"), ("MAX_TOKENS", "123456789"),
      ("MONKEY", "bananas and more"), ("API_KEY", "short"), ("TOKEN_LIMIT", "1000000000")],
 )  # fmt: skip
 def test_other_variables_are_not(name: str, value: str) -> None:

@@ -2,13 +2,12 @@
 
 import difflib
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autoflow.cli.table import examples, new_app
-from autoflow.errors import UsageError, WorkflowError
+from autoflow.errors import WorkflowError
 
 app = new_app()
 
@@ -52,21 +51,6 @@ def fmt(
         elif name == files.STDIN:
             sys.stdout.write(after)
         elif before != after:
-            _replace(_own(name), after)
+            files.rewrite(name, after)
             say(f"{file}: formatted")
     return WorkflowError.exit_code if check and changed else 0
-
-
-def _own(name: str) -> Path:
-    # A bundled workflow is found by name from anywhere, but belongs to the installation.
-    if not Path(name).is_file():
-        raise UsageError(f"{name} is bundled with autoflow and stays as it is", hint="copy it, or add --diff")
-    return Path(name)
-
-
-def _replace(path: Path, text: str) -> None:
-    # Written beside and moved over: an interrupted write leaves the old file whole.
-    beside = path.with_name(f".{path.name}.autoflow")
-    beside.write_text(text, encoding="utf-8", newline="")
-    beside.chmod(path.stat().st_mode & 0o7777)
-    beside.replace(path)
