@@ -30,7 +30,7 @@ from autoflow import __version__
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json, digest
 from autoflow.core.workflow import Workflow
-from autoflow.errors import RunError
+from autoflow.errors import RunError, UnknownNameError
 from autoflow.language.dump import dump
 from autoflow.runs.ledger import Ledger
 from autoflow.runs.secrets import blotter
@@ -299,6 +299,18 @@ def info(path: Path) -> RunInfo:
             raise RunError(f"{path}: the run was never started")
         state: State = "running" if locked else next((end for end in ENDS if end == sittings[-1].kind), "killed")
         return RunInfo(path.name, path, state, config, sittings[0].created, ledger.earlier_seconds, ledger.spend())
+
+
+def find(run: str, root: Path = Path("runs")) -> Path:
+    """The folder of a run that is given by its path, or by its name below `root`.
+
+    Raises:
+        UnknownNameError: Listing the runs there.
+    """
+    for path in (root / run, Path(run)):
+        if (path / "config.yaml").is_file():
+            return path
+    raise UnknownNameError("run", run, [known.name for known in list_runs(root)], hint="see: autoflow runs list")
 
 
 def list_runs(root: Path) -> list[RunInfo]:

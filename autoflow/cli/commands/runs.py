@@ -9,7 +9,6 @@ import typer
 
 from autoflow.cli.options import AsJson
 from autoflow.cli.table import examples, new_app
-from autoflow.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from autoflow.core.strategy import Evaluation, Trial
@@ -61,12 +60,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a run: how it ended, what it took, its candidates and its report. Works while the run goes on."""
-    from autoflow.runs.folder import info, list_runs
+    from autoflow.runs.folder import find, info
     from autoflow.runs.ledger import Ledger
 
-    path = next((path for path in (root / run, Path(run)) if (path / "config.yaml").is_file()), None)
-    if path is None:
-        raise UnknownNameError("run", run, [known.name for known in list_runs(root)], hint="see: autoflow runs list")
+    path = find(run, root)
     found = info(path)
     with Ledger.reading(path / "ledger.sqlite") as ledger:
         spend, trials = ledger.spend(), ledger.trials()
