@@ -1,4 +1,4 @@
-"""List recorded runs, and show one."""
+"""List recorded runs, show, resume, pass on and clear them away."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ import typer
 
 from autoflow.cli.options import AsJson
 from autoflow.cli.table import examples, new_app
+from autoflow.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from autoflow.core.strategy import Evaluation, Trial
@@ -23,7 +24,7 @@ Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="The folder
 
 @app.callback()
 def runs() -> None:
-    """List recorded runs, and show one."""
+    """List recorded runs, show, resume, pass on and clear them away."""
 
 
 @app.command("list", epilog=examples("autoflow runs list", "autoflow runs list --root elsewhere/runs --json"))
@@ -88,6 +89,86 @@ def show(
     if report.is_file():
         print()
         print(report.read_text(encoding="utf-8"), end="")
+
+
+@app.command(epilog=examples("autoflow runs resume demo"))
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")],
+    root: Root = Path(ROOT),
+) -> int:
+    """Give the command of a run again, which goes on where it stopped. Call it in the folder where the run began."""
+    import shlex
+
+    from autoflow.cli.main import main
+    from autoflow.cli.output import say
+    from autoflow.runs.folder import find, info
+
+    found = info(find(run, root))
+    command = str((found.config or {}).get("command") or "")
+    program, *arguments = shlex.split(command) or [""]
+    if program != "autoflow" or "***" in command:
+        why = "it held a secret, which is not written down" if "***" in command else "it was not started by a command"
+        raise UsageError(f"{found.path} does not say how it was started: {why}", hint="give its command yourself")
+    say(f"resuming: {command}")
+    return main(arguments)
+
+
+@app.command(epilog=examples("autoflow runs export demo -o demo.zip"))
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: RUN.zip here.")
+    ] = None,
+    root: Root = Path(ROOT),
+) -> None:
+    """Pack a run into a ZIP file: all its records, none of its secrets, to be unpacked as a run folder elsewhere."""
+    from autoflow.cli.output import say
+    from autoflow.runs import keeping
+    from autoflow.runs.folder import find
+
+    folder = find(run, root)
+    file = keeping.export(folder, output or Path(f"{folder.resolve().name}.zip"))
+    say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command(
+    epilog=examples(
+        "autoflow runs prune --older-than 30",
+        "autoflow runs prune --older-than 7 --state failed --state killed --yes",
+    )
+)
+def prune(
+    older_than: Annotated[
+        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Runs that began at least so long ago.")
+    ],
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Of these alone; may be repeated.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only listed.")] = False,
+    root: Root = Path(ROOT),
+) -> None:
+    """Delete old runs. Lists what would go, and deletes nothing without --yes; a running one is never touched."""
+    import time
+    from typing import cast, get_args
+
+    from autoflow.cli.output import say
+    from autoflow.runs import keeping
+    from autoflow.runs.folder import State
+
+    known = [name for name in get_args(State) if name != "running"]
+    for name in state or []:
+        if name not in known:
+            raise UnknownNameError("state", name, known)
+    states = cast("list[State]", state or known)
+    found = keeping.prunable(root, states, older_than * 86_400, time.time())
+    for run in found:
+        if yes:
+            keeping.remove(run)
+        print(f"{'deleted' if yes else 'would delete'} {run.path} ({run.state}, {_time(run.started)})")
+    if found and not yes:
+        say("nothing is deleted without --yes")
+    if not found:
+        say(f"no such runs in {root}")
 
 
 def _seconds(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Print a workflow as a table, a diagram or text."""
+"""Print a workflow, or what a recorded run did on one task."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -22,18 +22,31 @@ app = new_app()
         "autoflow show workflows/openagi/manual.yaml",
         "autoflow show --format mermaid plan.yaml",
         "autoflow show flow.txt --format yaml",
+        "autoflow show runs/demo --task 10",
+        "autoflow show demo --task 10 --of r1c2 --prompts",
     )
 )
 def show(
-    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Workflow file; - is stdin.")],
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW|RUN", help="Workflow file; - is stdin. Or a run.")],
+    *,
     output: Annotated[
         str, typer.Option("--format", metavar="|".join(FORMATS), help="How the workflow is printed.")
     ] = "table",
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="Of a run: print its traces of this task.")
+    ] = None,
+    of: Annotated[
+        str | None, typer.Option("--of", metavar="NAME", help="With --task: of this workflow of the run alone.")
+    ] = None,
+    prompts: Annotated[bool, typer.Option("--prompts", help="With --task: every prompt and reply in full.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a workflow. Nothing is run and nothing is checked beyond what reading it takes."""
+    """Print a workflow, or with --task what a recorded run did on one task, step by step. Nothing is run."""
     from autoflow.cli import files
 
+    if task is not None:
+        _traces(workflow, task, of, prompts, as_json)
+        return
     if output not in FORMATS:
         raise UnknownNameError("format", output, list(FORMATS))
     found = files.load(workflow).workflow
@@ -46,6 +59,21 @@ def show(
     else:
         text = _rendered(found, output)
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _traces(run: str, task: str, of: str | None, prompts: bool, as_json: bool) -> None:
+    from autoflow.cli.output import emit, printable
+    from autoflow.report import traces
+    from autoflow.report.evidence import Evidence
+    from autoflow.runs.folder import find
+
+    with Evidence(find(run)) as evidence:
+        found = traces.of_task(evidence, task, of)
+        if as_json:
+            emit("traces", {"run": str(evidence.folder), "task": task, "traces": [item.to_json() for item in found]})
+            return
+        for item in found:
+            print(printable(item.to_text(prompts=prompts), sys.stdout), end="")
 
 
 def _rendered(workflow: "Workflow", form: str) -> str:
