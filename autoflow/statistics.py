@@ -1,10 +1,10 @@
 """Intervals and paired tests over tasks. Average epochs per task first: n is tasks, never draws.
 
-Scores lie in [0, 1]. All intervals are 95 %, all tests two-sided. Equal seeds give equal numbers.
+Scores lie in [0, 1]. All intervals are 95 %, all tests two-sided but `one_sided`. Equal seeds give equal numbers.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,23 +109,36 @@ def paired(a: Sequence[float | None], b: Sequence[float | None], *, seed: int) -
     Raises:
         ValueError: If the lengths differ or no task is scored for both.
     """
-    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
-    if not pairs:
-        raise ValueError("no task is scored for both")
+    pairs = _scored_for_both(a, b)
     gaps = [x - y for x, y in pairs]
     n = len(gaps)
     moved = [gap for gap in gaps if gap != 0]
     difference = _mean(gaps)
-    if all(x in (0, 1) and y in (0, 1) for x, y in pairs):
+    if _binary(pairs):
         test, p_value = "mcnemar", _mcnemar(sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps))
     elif len(moved) <= _EXACT:
-        test, p_value = "permutation (exact)", _flips_exact(moved)
+        test, p_value = "permutation (exact)", _flips_exact(moved, _as_far)
     else:
-        test, p_value = "permutation", _flips_drawn(moved, seed)
+        test, p_value = "permutation", _flips_drawn(moved, _as_far, seed)
     low, high = _gap_interval(gaps, difference, seed)
     psi = _mean([gap * gap for gap in gaps])
     needed = None if difference == 0 else sample_size(psi, difference)
     return Comparison(difference, low, high, p_value, n, test, len(moved), needed)
+
+
+def one_sided(a: Sequence[float | None], b: Sequence[float | None], *, seed: int) -> float:
+    """The p-value of `a` being no worse than `b`: small where `a` is clearly worse. The tests are those of `paired`.
+
+    Raises:
+        ValueError: If the lengths differ or no task is scored for both.
+    """
+    pairs = _scored_for_both(a, b)
+    moved = [x - y for x, y in pairs if x != y]
+    if _binary(pairs):
+        return _tail(sum(gap > 0 for gap in moved), len(moved))
+    if len(moved) <= _EXACT:
+        return _flips_exact(moved, _as_low)
+    return _flips_drawn(moved, _as_low, seed)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -177,39 +190,64 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
+def _scored_for_both(a: Sequence[float | None], b: Sequence[float | None]) -> list[tuple[float, float]]:
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    if not pairs:
+        raise ValueError("no task is scored for both")
+    return pairs
+
+
+def _binary(pairs: Sequence[tuple[float, float]]) -> bool:
+    return all(x in (0, 1) and y in (0, 1) for x, y in pairs)
+
+
 def _mcnemar(gains: int, losses: int) -> float:
-    flips = gains + losses
-    if flips == 0:
-        return 1.0
-    tail = sum(math.comb(flips, count) for count in range(min(gains, losses) + 1))
-    return min(1.0, float(2 * tail / 2**flips))
+    return min(1.0, 2 * _tail(min(gains, losses), gains + losses))
 
 
-def _flips_exact(moved: Sequence[float]) -> float:
+def _tail(gains: int, flips: int) -> float:
+    """P[Bin(flips, 1/2) <= gains]."""
+    # In whole numbers: exact for any number of tasks.
+    return float(sum(math.comb(flips, count) for count in range(gains + 1)) / 2**flips)
+
+
+_SLACK = 1e-9
+# Sums of the same gaps in another order differ in the last digits; ties must count as ties.
+
+
+def _as_far(sums: "NDArray[Any]", observed: float) -> "NDArray[np.bool_]":
+    far: NDArray[np.bool_] = abs(sums) >= abs(observed) - _SLACK
+    return far
+
+
+def _as_low(sums: "NDArray[Any]", observed: float) -> "NDArray[np.bool_]":
+    low: NDArray[np.bool_] = sums <= observed + _SLACK
+    return low
+
+
+_Reached = Callable[["NDArray[Any]", float], "NDArray[np.bool_]"]
+
+
+def _flips_exact(moved: Sequence[float], reached: _Reached) -> float:
     import numpy as np
 
     sums = np.zeros(1)
     for gap in moved:
         sums = np.concatenate([sums + gap, sums - gap])
-    return float(np.mean(np.abs(sums) >= _at_least(moved)))
+    return float(np.mean(reached(sums, math.fsum(moved))))
 
 
-def _flips_drawn(moved: Sequence[float], seed: int) -> float:
+def _flips_drawn(moved: Sequence[float], reached: _Reached, seed: int) -> float:
     import numpy as np
 
     rng = np.random.default_rng(seed)
     gaps = np.asarray(moved)
-    reached = 0
-    for count in _batches(len(moved)):
-        signs = rng.integers(0, 2, size=(count, len(moved)), dtype=np.int8) * 2 - 1
-        reached += int(np.sum(np.abs(signs @ gaps) >= _at_least(moved)))
+    count = 0
+    for size in _batches(len(moved)):
+        signs = rng.integers(0, 2, size=(size, len(moved)), dtype=np.int8) * 2 - 1
+        count += int(np.sum(reached(signs @ gaps, math.fsum(moved))))
     # The observed arrangement is one of the draws: a p of 0 cannot come from finitely many.
-    return (reached + 1) / (DRAWS + 1)
-
-
-def _at_least(moved: Sequence[float]) -> float:
-    # Sums of the same gaps in another order differ in the last digits; ties must count as ties.
-    return abs(math.fsum(moved)) - 1e-9
+    return (count + 1) / (DRAWS + 1)
 
 
 def _gap_interval(gaps: Sequence[float], difference: float, seed: int) -> tuple[float, float]:

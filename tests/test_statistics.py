@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from autoflow.statistics import holm, mean_interval, paired, sample_size, verdict, wilson
+from autoflow.statistics import holm, mean_interval, one_sided, paired, sample_size, verdict, wilson
 
 
 def _half_width(p: float, n: int) -> float:
@@ -143,6 +143,38 @@ def test_many_graded_pairs_are_drawn() -> None:
     assert better.low > 0.2
     same = paired([value + (0.1 if index % 2 else -0.1) for index, value in enumerate(b)], b, seed=0)
     assert same.p_value > 0.9
+
+
+def test_one_sided_binary_pairs_get_the_exact_sign_test() -> None:
+    from scipy.stats import binomtest
+
+    a, b = [1.0] * 3 + [0.0] * 14 + [1.0] * 3, [1.0] * 10 + [0.0] * 10
+    assert one_sided(a, b, seed=0) == pytest.approx(binomtest(3, 10, alternative="less").pvalue)
+    assert one_sided(b, a, seed=0) == pytest.approx(binomtest(7, 10, alternative="less").pvalue)
+    assert one_sided(a, a, seed=0) == 1.0
+    with pytest.raises(ValueError, match="scored for both"):
+        one_sided([None], [1.0], seed=0)
+
+
+def test_one_sided_graded_pairs_get_the_permutation_test() -> None:
+    from scipy.stats import permutation_test
+
+    a = [0.5, 0.4, 0.6, 0.7, 0.5, 0.4, 0.6, 0.3]
+    b = [0.9, 0.5, 0.7, 0.6, 0.8, 0.4, 0.9, 0.3]
+    reference = permutation_test(
+        (a, b),
+        lambda x, y, axis: (x - y).mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        alternative="less",
+    )
+    assert one_sided(a, b, seed=0) == pytest.approx(reference.pvalue)
+    assert one_sided(b, a, seed=0) > 0.5
+    rng = random.Random(5)
+    many = [rng.random() * 0.5 for _ in range(60)]
+    more = [value + 0.3 * rng.random() for value in many]
+    assert 0 < one_sided(many, more, seed=0) < 0.001
+    assert one_sided(more, many, seed=0) > 0.999
 
 
 def test_unscored_tasks_are_left_out_of_a_comparison() -> None:

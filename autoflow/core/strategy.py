@@ -23,11 +23,27 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Why scoring ended early: the candidate was beaten."""
+
+    after: int
+    """Tasks it was scored on."""
+
+    by: str
+    """Id of the trial that beat it."""
+
+    p_value: float | None
+    """One-sided, that it is no worse; `None`: even with perfect scores on all other tasks it could not catch up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A candidate's results on one split, one per task, in task order."""
 
     split: str
     results: tuple[TaskResult, ...]
+    dropped: Dropped | None = None
+    """Set where only some of the tasks were run. Such a mean never outranks one over all tasks."""
 
     @property
     def values(self) -> tuple[float, ...]:

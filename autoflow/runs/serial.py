@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from autoflow.core.model import Message, Reply, Request, Sampling, Usage
 from autoflow.core.score import Score
-from autoflow.core.strategy import Evaluation, Proposal, TaskResult, Trial
+from autoflow.core.strategy import Dropped, Evaluation, Proposal, TaskResult, Trial
 from autoflow.core.trace import Call, Failure, StepRecord, Trace
 from autoflow.core.workflow import Step, Workflow
 
@@ -32,7 +32,8 @@ _PARTS: dict[type, dict[str, Any]] = {
     Step: {"reads": _TEXTS},
     Workflow: {"steps": (Step,), "inputs": _TEXTS},
     TaskResult: {},
-    Evaluation: {"results": (TaskResult,)},
+    Dropped: {},
+    Evaluation: {"results": (TaskResult,), "dropped": Dropped},
     Proposal: {"workflow": Workflow, "errors": _TEXTS},
     Trial: {"proposal": Proposal, "train": Evaluation, "validation": Evaluation},
 }
