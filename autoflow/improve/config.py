@@ -1,0 +1,139 @@
+"""What an improving run is told: its configuration, and the run folder and strategy that follow from it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from autoflow import plugins
+from autoflow.core.benchmark import Benchmark
+from autoflow.core.budget import Budget
+from autoflow.core.json import Json
+from autoflow.core.strategy import Strategy
+from autoflow.errors import UsageError
+from autoflow.interpreter.settings import Settings
+from autoflow.runs.folder import default_name
+
+Gate = Literal["all", "parent"]
+"""Which candidates are scored on validation: all, or those whose train mean is at least their parent's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImproveConfig:
+    """What is improved, by what, judged how. Budget, concurrency and command may change between sittings."""
+
+    benchmark: str
+    """Name, or path of a benchmark folder."""
+
+    generator: str
+    """`provider/model` that writes workflows."""
+
+    interpreter: str
+    """`provider/model` that runs them."""
+
+    strategy: str = "in-context"
+    strategy_options: Mapping[str, Json] = field(default_factory=dict)
+    rounds: int | None = None
+    """The strategy's option of that name; `None`: its default. `candidates` likewise."""
+
+    candidates: int | None = None
+    """Drafts a round."""
+
+    epochs: int = 1
+    """Times each task is run and averaged."""
+
+    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
+    """Of the interpreter; its seed is this one's."""
+
+    scorer: str | None = None
+    """`None`: the benchmark's own."""
+
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """Of the benchmark."""
+
+    train_limit: int | None = None
+    """The first so many tasks of the split; `None`: all."""
+
+    validation_limit: int | None = None
+    test_limit: int | None = None
+    gate: Gate = "all"
+    shortlist: int = 1
+    """How many candidates, besides the hand-written workflow, are run on test; 0 reads no test task."""
+
+    base_url: str | None = None
+    budget: Budget = field(default_factory=Budget)
+    concurrency: int = 8
+    command: str = ""
+    """The command line, for the report."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("shortlist", 0), ("concurrency", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("rounds", "candidates", "train_limit", "validation_limit", "test_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.gate not in ("all", "parent"):
+            raise UsageError(f"gate is all or parent, not {self.gate!r}")
+
+
+def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
+    """The configuration as the run folder keeps it; it names the folder and decides whether a run is resumed."""
+    return {
+        "kind": "improve",
+        "command": config.command,
+        "benchmark": benchmark.name,
+        "data": benchmark.fingerprint,
+        "options": dict(config.options),
+        "scorer": benchmark.scorer.label,
+        "baseline": None if benchmark.baseline is None else benchmark.baseline.fingerprint(),
+        "strategy": config.strategy,
+        "strategy_options": _options(config),
+        "generator": config.generator,
+        "interpreter": config.interpreter,
+        "base_url": config.base_url,
+        "settings": json.loads(json.dumps(asdict(replace(config.settings, seed=config.seed)))),
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "train_limit": config.train_limit,
+        "validation_limit": config.validation_limit,
+        "test_limit": config.test_limit,
+        "gate": config.gate,
+        "shortlist": config.shortlist,
+        "concurrency": config.concurrency,
+        "budget": asdict(config.budget),
+    }
+
+
+def run_path(config: ImproveConfig, benchmark: Benchmark, runs: Path) -> Path:
+    """The folder below `runs` that this command makes, or finds again."""
+    return runs / default_name("improve", benchmark.name, resolved(config, benchmark))
+
+
+def make_strategy(config: ImproveConfig) -> Strategy:
+    """The strategy with its options.
+
+    Raises:
+        UnknownNameError: For an unknown strategy.
+        UsageError: For an option that it does not have, listing those it has.
+    """
+    plugin = plugins.load("strategies", config.strategy)
+    known = list(inspect.signature(plugin).parameters)
+    options = _options(config)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(f"strategy {config.strategy} has no option {unknown[0]!r}; there are: {', '.join(known)}")
+    made: Strategy = plugin(**options)
+    return made
+
+
+def _options(config: ImproveConfig) -> dict[str, Json]:
+    options = dict(config.strategy_options)
+    for name, value in (("rounds", config.rounds), ("candidates", config.candidates)):
+        if value is not None:
+            options[name] = value
+    return options

@@ -1,0 +1,480 @@
+"""Drives a run from the first proposal to the report; what it needs to resume is in the ledger."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from autoflow.bench import BenchConfig, BenchReport, Outcome, bench
+from autoflow.benchmarks import loader
+from autoflow.core.benchmark import Benchmark
+from autoflow.core.budget import Budget
+from autoflow.core.json import Json
+from autoflow.core.model import Model
+from autoflow.core.operator import Operator
+from autoflow.core.strategy import Evaluation, Proposal, Situation, Strategy, Trial
+from autoflow.core.task import Task
+from autoflow.core.workflow import Workflow
+from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
+from autoflow.improve.claims import claim
+from autoflow.improve.config import ImproveConfig, make_strategy, resolved, run_path
+from autoflow.improve.report import ImproveReport
+from autoflow.improve.rows import measured, results, rows, test_rows
+from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, hand_written, same
+from autoflow.interpreter.run import Interpreter
+from autoflow.language.dump import dump
+from autoflow.models.factory import open_model as factory
+from autoflow.objective.judging import ready
+from autoflow.objective.meter import Meter, Price
+from autoflow.objective.metered import Metered
+from autoflow.objective.objective import BudgetReachedError, Interrupted, Objective, Progress, ProviderGoneError
+from autoflow.operators.library import library
+from autoflow.reporting import Timing, interval_text, total
+from autoflow.runs import serial
+from autoflow.runs.folder import FREE_KEYS, RunFolder
+from autoflow.runs.ledger import Ledger
+
+EventKind = Literal[
+    "resumed", "round", "draft", "invalid", "duplicate", "progress", "scored", "chosen", "test", "stopped"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ImproveEvent:
+    """Something happened. `message` is for a person, the rest for a program."""
+
+    kind: EventKind
+    message: str
+    round: int | None = None
+    trial: str | None = None
+    split: str | None = None
+    progress: Progress | None = None
+    """How far a candidate's scoring is; only on `progress`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """What a run works with. `None`: made from the configuration, and closed by the run."""
+
+    benchmark: Benchmark | None = None
+    test: Callable[[], Sequence[Task]] | None = None
+    """Reads the test split, at the end and once; `None`: `autoflow.bench` does."""
+
+    strategy: Strategy | None = None
+    generator: Model | None = None
+    interpreter: Model | None = None
+    open_model: Callable[[str], Model] = factory
+    """Opens what is `None` above, and the models that steps name."""
+
+    price: Price | None = None
+    clock: Callable[[], float] = time.time
+    rng: Callable[[str], random.Random] = random.Random
+    """Makes the source of randomness of a round from a text."""
+
+    on_event: Callable[[ImproveEvent], None] | None = None
+    stop: asyncio.Event | None = None
+    """Once set, what is in flight ends and is recorded, and the run ends resumable."""
+
+
+async def improve(
+    config: ImproveConfig,
+    collaborators: Collaborators = Collaborators(),
+    *,
+    runs: Path = Path("runs"),
+    folder: Path | None = None,
+) -> ImproveReport:
+    """Improve workflows for a benchmark and write the report into the run folder.
+
+    A run that is stopped (budget, `stop`, provider gone) reports what it has, with its state; the same call resumes
+    it and repeats no recorded call.
+
+    Args:
+        runs: Where the folder is made, unless `folder` names it.
+
+    Raises:
+        UnknownNameError: For an unknown benchmark, strategy or model provider.
+        UsageError: For options that do not fit, and a dollar budget that meets a model without a price.
+        RunError: If the folder is held by another process or holds another configuration.
+        ProviderError: If a model cannot be asked at all, for example for want of a key.
+    """
+    benchmark = collaborators.benchmark or loader.load(config.benchmark, scorer=config.scorer, options=config.options)
+    strategy = collaborators.strategy or make_strategy(config)
+    settled = resolved(config, benchmark)
+    path = folder if folder is not None else run_path(config, benchmark, runs)
+    async with AsyncExitStack() as stack:
+        run = stack.enter_context(RunFolder.open(path, settled, clock=collaborators.clock))
+        driver = _Driver(
+            config=config,
+            collaborators=collaborators,
+            benchmark=benchmark,
+            strategy=strategy,
+            run=run,
+            stack=stack,
+        )
+        await driver.search()
+        if driver.stopped is None:
+            await driver.test()
+        report = driver.report(settled)
+        driver.write(report)
+        run.end(report.state)
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    state: Outcome
+    message: str
+
+
+class _Stopping(Exception):  # noqa: N818  a person's wish is no error
+    """`stop` was set between two pieces of work."""
+
+
+class _Driver:
+    """One sitting."""
+
+    def __init__(
+        self,
+        *,
+        config: ImproveConfig,
+        collaborators: Collaborators,
+        benchmark: Benchmark,
+        strategy: Strategy,
+        run: RunFolder,
+        stack: AsyncExitStack,
+    ) -> None:
+        self._config = config
+        self._given = collaborators
+        self._benchmark = replace(
+            benchmark,
+            train=benchmark.train[: config.train_limit],
+            validation=benchmark.validation[: config.validation_limit],
+        )
+        if not self._benchmark.train or not self._benchmark.validation:
+            raise UsageError(f"benchmark {benchmark.name!r} needs train and validation tasks to improve on")
+        self._strategy = strategy
+        self._run = run
+        self._ledger: Ledger = run.ledger
+        self._stack = stack
+        self._meter = Meter.resuming(config.budget, run.ledger, collaborators.clock, price=collaborators.price)
+        self._opened: dict[str, Model] = {}
+        self._operators: dict[str, Operator] = {**library(), **benchmark.operators}
+        self._interpreter = collaborators.interpreter or self._open(config.interpreter)
+        shared = config.generator == config.interpreter and collaborators.generator is None
+        generator = collaborators.generator or (self._interpreter if shared else self._open(config.generator))
+        # Made before anything is paid: a dollar budget that cannot be kept is refused at once.
+        self._generator = Metered(generator, self._ledger, self._meter, role="generator")
+        self._metered: dict[str, Metered] = {}
+        self._now: tuple[str, int, str] | None = None
+        self._objective = Objective(
+            benchmark.name,
+            ready(benchmark.scorer, self._step_model),
+            Interpreter(
+                Metered(self._interpreter, self._ledger, self._meter),
+                self._operators,
+                replace(config.settings, seed=config.seed),
+                open_model=self._step_model,
+            ),
+            self._ledger,
+            epochs=config.epochs,
+            concurrency=config.concurrency,
+            seed=config.seed,
+            on_progress=self._progress,
+            stop=collaborators.stop,
+        )
+        self._trials: list[Trial] = []
+        self._tests: list[tuple[str, BenchReport]] = []
+        self.stopped: _Stop | None = None
+
+    # The search
+
+    async def search(self) -> None:
+        """Score the hand-written workflow, then rounds until the strategy proposes nothing."""
+        try:
+            if self._run.resumed:
+                self._tell("resumed", f"resuming {self._run.path}")
+            baseline = self._benchmark.baseline
+            if baseline is not None:
+                proposal = Proposal(baseline, dump(baseline), "the benchmark's own workflow")
+                await self._score(HAND_WRITTEN, 0, proposal)
+            proposed = self._proposed()
+            number = 1
+            while await self._round(number, proposed.get(number)):
+                number += 1
+        except BudgetExhaustedError as error:
+            self._end("budget", error.message)
+        except (Interrupted, _Stopping):
+            self._end("interrupted", "interrupted")
+        except ProviderGoneError as error:
+            self._end("provider", error.message)
+        except ProviderError as error:
+            if not error.transient:
+                raise
+            self._end("provider", error.message)
+
+    async def _round(self, number: int, recorded: Sequence[Proposal] | None) -> bool:
+        """One round, proposed now or in an earlier sitting; whether there may be another."""
+        if recorded is None:
+            self._look_for_stop()
+            self._tell("round", f"round {number}: {self._config.generator} writes", round_=number)
+            recorded = await self._strategy.propose(self._situation(number))
+            # One row for the whole round: a sitting killed here has either proposed all of it or none.
+            packed = [serial.pack(proposal) for proposal in recorded]
+            self._ledger.add_event("round", {"round": number, "proposals": packed})
+        if not recorded:
+            self._tell("round", f"round {number}: no further drafts", number)
+        for index, proposal in enumerate(recorded, 1):
+            await self._score(f"r{number}c{index}", number, proposal)
+        return bool(recorded)
+
+    def _proposed(self) -> dict[int, list[Proposal]]:
+        rounds: dict[int, list[Proposal]] = {}
+        for event in self._ledger.events():
+            if event.kind == "round":
+                data: Any = event.data
+                rounds[data["round"]] = [serial.unpack(Proposal, packed) for packed in data["proposals"]]
+        return rounds
+
+    def _situation(self, number: int) -> Situation:
+        return Situation(
+            benchmark=self._benchmark,
+            cards=tuple(operator.card for operator in self._operators.values()),
+            trials=tuple(self._trials),
+            generator=self._generator,
+            rng=self._given.rng(f"{self._config.seed}/round {number}"),
+            round=number,
+        )
+
+    async def _score(self, trial_id: str, number: int, proposal: Proposal) -> None:
+        workflow = proposal.workflow
+        if workflow is None:
+            first = proposal.errors[0] if proposal.errors else "no workflow"
+            self._tell("invalid", f"{trial_id}: invalid after {proposal.repairs} repairs: {first}", number, trial_id)
+            self._keep(Trial(trial_id, number, proposal))
+            return
+        earlier = same(self._trials, workflow)
+        if earlier is not None:
+            self._tell("duplicate", f"{trial_id}: the same workflow as {earlier.id}", number, trial_id)
+            self._keep(Trial(trial_id, number, proposal, earlier.train, earlier.validation))
+            return
+        if number:
+            self._tell("draft", f"{trial_id}: {len(workflow.steps)} steps, {proposal.reason}", number, trial_id)
+        trial = Trial(trial_id, number, proposal)
+        try:
+            train = await self._on(trial_id, number, workflow, self._benchmark.train, "train")
+            trial = replace(trial, train=train)
+            if self._config.gate == "all" or self._reaches_parent(trial):
+                validation = await self._on(trial_id, number, workflow, self._benchmark.validation, "validation")
+                trial = replace(trial, validation=validation)
+        except (BudgetReachedError, Interrupted, ProviderGoneError) as error:
+            # Shown in this sitting's report as far as it got, and left open in the ledger.
+            split = error.evaluation.split
+            self._trials.append(
+                replace(trial, train=error.evaluation)
+                if split == "train"
+                else replace(trial, validation=error.evaluation)
+            )
+            raise
+        self._keep(trial)
+        said = f"{trial_id}: train {self._said(train)}"
+        if trial.validation is not None:
+            said += f"; validation {self._said(trial.validation)}"
+        self._tell("scored", said, number, trial_id)
+
+    async def _on(
+        self, trial_id: str, number: int, workflow: Workflow, tasks: Sequence[Task], split: str
+    ) -> Evaluation:
+        self._look_for_stop()
+        self._now = (trial_id, number, split)
+        return await self._objective.score_all(workflow, tasks, split)
+
+    def _reaches_parent(self, trial: Trial) -> bool:
+        parent = next((item for item in self._trials if item.id == trial.proposal.parent), None)
+        mine = trial.train.mean if trial.train is not None else None
+        if parent is None or parent.train is None or parent.train.mean is None:
+            return True
+        return mine is not None and mine >= parent.train.mean
+
+    def _keep(self, trial: Trial) -> None:
+        self._trials.append(trial)
+        if trial.id not in {recorded.id for recorded in self._ledger.trials()}:
+            self._ledger.add_trial(trial)
+        if trial.proposal.workflow is not None:
+            self._run.save_workflow(trial.id, trial.proposal.workflow)
+
+    # The choice and the test split
+
+    async def test(self) -> None:
+        """Freeze the shortlist, then run it on the test split."""
+        candidates = self._frozen()
+        if candidates is None:
+            candidates = chosen(self._trials, self._cost, self._config.seed)
+            # Recorded before the first test task is read: nothing that test says can change it.
+            self._ledger.add_event("chosen", {"chosen": candidates})
+        self._tell("chosen", f"chosen on validation: {candidates[0] if candidates else self._fallback()}")
+        if not self._config.shortlist:
+            return
+        names = [trial.id for trial in self._trials if trial.round == 0] + candidates[: self._config.shortlist]
+        tasks = self._given.test() if self._given.test is not None else None
+        for name in names:
+            await self._test_one(name, tasks)
+            if self.stopped is not None:
+                return
+
+    async def _test_one(self, name: str, tasks: Sequence[Task] | None) -> None:
+        config = self._config
+        left = self._left()
+        if left is None:
+            self._end("budget", "the budget is used up")
+            return
+        self._tell("test", f"test split: {name}", trial=name)
+        self._now = (name, 0, "test")
+        workflow = next(trial for trial in self._trials if trial.id == name).proposal.workflow
+        assert workflow is not None  # noqa: S101  only valid trials are chosen
+        report = await bench(
+            BenchConfig(
+                benchmark=config.benchmark,
+                interpreter=config.interpreter,
+                limit=config.test_limit,
+                epochs=config.epochs,
+                seed=config.seed,
+                settings=config.settings,
+                scorer=config.scorer,
+                options=config.options,
+                base_url=config.base_url,
+                budget=left,
+                concurrency=config.concurrency,
+                command=config.command,
+            ),
+            workflow,
+            self._benchmark,
+            self._interpreter,
+            tasks=tasks,
+            folder=self._run.path / "test" / name,
+            open_model=self._open,
+            price=self._given.price,
+            clock=self._given.clock,
+            on_progress=self._progress,
+            stop=self._given.stop,
+        )
+        self._tests.append((name, report))
+        if report.state != "complete":
+            self._end(report.state, f"while {name} was run on the test split")
+
+    def _left(self) -> Budget | None:
+        """The budget of the next test run; `None` where nothing is left."""
+        budget = self._config.budget
+        spent = total([self._meter.spend, *(report.spend for _, report in self._tests)])
+        left = {
+            "usd": None if budget.usd is None else budget.usd - spent.usd,
+            "tokens": None if budget.tokens is None else budget.tokens - spent.tokens,
+            "calls": None if budget.calls is None else budget.calls - spent.calls,
+            "seconds": None if budget.seconds is None else budget.seconds - self._meter.seconds,
+        }
+        if any(value is not None and value <= 0 for value in left.values()):
+            return None
+        return Budget(**left)  # type: ignore[arg-type]
+
+    # The report
+
+    def report(self, settled: Mapping[str, Json]) -> ImproveReport:
+        """What this sitting knows."""
+        made, seconds = rows(self._trials, self._ledger, self._config.seed)
+        tests = test_rows(self._tests, self._config.seed)
+        frozen = self._frozen()
+        best = None if frozen is None else next(iter(frozen), self._fallback())
+        trial = next((item for item in self._trials if item.id == best), None)
+        if self.stopped is None:
+            supported, said = claim(made, tests, best)
+        else:
+            supported = False
+            said = f"The run is not complete ({self.stopped.state}), so nothing can be said of its workflows yet."
+        spend = [report.spend for _, report in self._tests]
+        return ImproveReport(
+            folder=self._run.path,
+            state="complete" if self.stopped is None else self.stopped.state,
+            stopped="" if self.stopped is None else self.stopped.message,
+            config={key: value for key, value in settled.items() if key not in FREE_KEYS},
+            command=self._config.command,
+            notes=self._benchmark.notes,
+            label=self._benchmark.scorer.label,
+            rows=made,
+            best=best,
+            workflow=None if trial is None else trial.proposal.workflow,
+            test=tests,
+            supported=supported,
+            verdict=said,
+            generator=self._ledger.spend("generator"),
+            interpreter=total([self._ledger.spend("interpreter"), *spend]),
+            answered=tuple(
+                sorted({*self._ledger.models(), *(name for _, bench in self._tests for name in bench.answered)})
+            ),
+            timing=Timing(
+                seconds=self._meter.seconds,
+                cached_calls=self._meter.spend.cached_calls,
+                failed_calls=self._ledger.failed_calls() + sum(bench.timing.failed_calls for _, bench in self._tests),
+                rows=seconds,
+            ),
+        )
+
+    def write(self, report: ImproveReport) -> None:
+        """Leave the report and the best workflow in the run folder."""
+        self._run.write("report.json", json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
+        self._run.write("report.txt", report.to_text())
+        self._run.write("timing.json", json.dumps(asdict(report.timing), indent=1) + "\n")
+        if report.workflow is not None:
+            self._run.write("best.yaml", dump(report.workflow))
+
+    # Small things
+
+    def _frozen(self) -> list[str] | None:
+        """The choice that is on record: candidates, the best first."""
+        for event in self._ledger.events():
+            if event.kind == "chosen":
+                data: Any = event.data
+                return list(data["chosen"])
+        return None
+
+    def _fallback(self) -> str | None:
+        return None if hand_written(self._trials) is None else HAND_WRITTEN
+
+    def _cost(self, trial: Trial) -> Cost:
+        spend = total([result.spend for result in results(trial, "validation", self._ledger)])
+        return (spend.usd, spend.tokens, spend.calls)
+
+    def _said(self, evaluation: Evaluation) -> str:
+        return interval_text(measured(evaluation, self._config.seed).interval)
+
+    def _open(self, spec: str) -> Model:
+        if spec not in self._opened:
+            self._opened[spec] = self._given.open_model(spec)
+            self._stack.push_async_callback(self._opened[spec].aclose)
+        return self._opened[spec]
+
+    def _step_model(self, spec: str) -> Model:
+        if spec not in self._metered:
+            self._metered[spec] = Metered(self._open(spec), self._ledger, self._meter)
+        return self._metered[spec]
+
+    def _look_for_stop(self) -> None:
+        if self._given.stop is not None and self._given.stop.is_set():
+            raise _Stopping
+
+    def _end(self, state: Outcome, message: str) -> None:
+        self.stopped = _Stop(state, message)
+        self._tell("stopped", f"stopped ({state}): {message}; the same command resumes")
+
+    def _progress(self, progress: Progress) -> None:
+        if self._given.on_event is not None and self._now is not None:
+            trial, number, split = self._now
+            message = f"{trial} {split}: {progress.done} of {progress.total}"
+            self._given.on_event(ImproveEvent("progress", message, number, trial, split, progress))
+
+    def _tell(self, kind: EventKind, message: str, round_: int | None = None, trial: str | None = None) -> None:
+        if self._given.on_event is not None:
+            self._given.on_event(ImproveEvent(kind, message, round_, trial))

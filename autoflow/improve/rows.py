@@ -1,0 +1,97 @@
+"""Makes the report's rows out of the trials and what the ledger holds of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from autoflow.bench import BenchReport
+from autoflow.core.strategy import Evaluation, Trial
+from autoflow.improve.report import Measured, Row, TestRow
+from autoflow.improve.selection import HAND_WRITTEN, compared, compared_values, distinct, hand_written, same
+from autoflow.reporting import total
+from autoflow.runs.ledger import Ledger, Result
+from autoflow.statistics import Comparison, holm, mean_interval
+
+
+def measured(evaluation: Evaluation, seed: int) -> Measured:
+    """The mean over scored tasks, with its interval."""
+    values = evaluation.values
+    return Measured(mean_interval(values, seed=seed) if values else None, evaluation.unscored)
+
+
+def results(trial: Trial, split: str, ledger: Ledger) -> list[Result]:
+    """All that is on record of a trial's workflow."""
+    workflow = trial.proposal.workflow
+    return [] if workflow is None else list(ledger.results(workflow.fingerprint(), split))
+
+
+def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row, ...], dict[str, float]]:
+    """A row a trial, in order, and the seconds of each workflow's traces by trial id."""
+    against = _against_hand_written(trials, seed)
+    adjusted = _adjusted(against)
+    made = []
+    seconds = {}
+    for number, trial in enumerate(trials):
+        workflow = trial.proposal.workflow
+        earlier = None if workflow is None else same(trials[:number], workflow)
+        found: list[Result] = []
+        if workflow is not None and earlier is None:
+            found = results(trial, "train", ledger) + results(trial, "validation", ledger)
+            seconds[trial.id] = math.fsum(result.seconds for result in found)
+        made.append(
+            Row(
+                id=trial.id,
+                round=trial.round,
+                valid=workflow is not None,
+                reason=trial.proposal.reason,
+                parent=trial.proposal.parent,
+                fingerprint=None if workflow is None else workflow.fingerprint(),
+                duplicate_of=None if earlier is None else earlier.id,
+                errors=trial.proposal.errors,
+                repairs=trial.proposal.repairs,
+                train=None if trial.train is None else measured(trial.train, seed),
+                validation=None if trial.validation is None else measured(trial.validation, seed),
+                against=against.get(trial.id),
+                p_holm=adjusted.get(trial.id),
+                spend=total([result.spend for result in found]),
+            )
+        )
+    return tuple(made), seconds
+
+
+def _against_hand_written(trials: Sequence[Trial], seed: int) -> dict[str, Comparison]:
+    baseline = hand_written(trials)
+    against = {}
+    if baseline is not None and baseline.validation is not None:
+        for trial in distinct(trials):
+            if trial is not baseline and trial.validation is not None:
+                comparison = compared(trial.validation, baseline.validation, seed)
+                if comparison is not None:
+                    against[trial.id] = comparison
+    return against
+
+
+def test_rows(tests: Sequence[tuple[str, BenchReport]], seed: int) -> tuple[TestRow, ...]:
+    """A row for each workflow, by name, that was run on the test split."""
+    by_name = {name: {row.id: row.score for row in report.rows} for name, report in tests}
+    baseline = by_name.get(HAND_WRITTEN)
+    against: dict[str, Comparison] = {}
+    for name, scores in by_name.items():
+        if baseline is not None and name != HAND_WRITTEN:
+            comparison = compared_values(list(scores.values()), [baseline[task] for task in scores], seed)
+            if comparison is not None:
+                against[name] = comparison
+    adjusted = _adjusted(against)
+    return tuple(
+        TestRow(
+            name,
+            Measured(report.interval, report.unscored),
+            against.get(name),
+            adjusted.get(name),
+            total([row.spend for row in report.rows]),
+        )
+        for name, report in tests
+    )
+
+
+def _adjusted(against: Mapping[str, Comparison]) -> dict[str, float]:
+    return dict(zip(against, holm([item.p_value for item in against.values()]), strict=True))

@@ -1,0 +1,88 @@
+"""What the reports of `bench` and `improve` share: how an interval, a spend and a table read, as text and as JSON."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autoflow.core.budget import Spend
+from autoflow.core.json import Json
+from autoflow.statistics import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What no two executions share."""
+
+    seconds: float
+    """Of all sittings."""
+
+    cached_calls: int
+    """In this sitting: answers taken from the record."""
+
+    failed_calls: int
+    """In all sittings: calls that brought no reply."""
+
+    rows: Mapping[str, float]
+    """Seconds of each row's traces, as first recorded."""
+
+
+def total(spends: Sequence[Spend]) -> Spend:
+    """The sum, equal for equal work bit for bit."""
+    summed = sum(spends, Spend())
+    # Which of equal calls was read from the record is a matter of timing, and so is the order of a plain sum.
+    return replace(summed, usd=math.fsum(spend.usd for spend in spends), cached_calls=0)
+
+
+def interval_json(interval: Interval | None) -> dict[str, Json]:
+    """`None`: no task is scored."""
+    if interval is None:
+        return {"mean": None, "low": None, "high": None, "n": 0, "interval": None}
+    return {
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n": interval.n,
+        "interval": f"95 % {interval.method}",
+    }
+
+
+def interval_text(interval: Interval | None) -> str:
+    """With n, or that there is none."""
+    return "no task scored" if interval is None else f"{interval_cell(interval)}, n = {interval.n}"
+
+
+def interval_cell(interval: Interval | None) -> str:
+    """For a table that shows n elsewhere."""
+    return "-" if interval is None else f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def spend_json(spend: Spend) -> dict[str, Json]:
+    """Without cache hits, in which two executions differ."""
+    return {
+        "calls": spend.calls,
+        "input_tokens": spend.input_tokens,
+        "output_tokens": spend.output_tokens,
+        "usd": spend.usd,
+        "unpriced": spend.unpriced,
+        "uncounted": spend.uncounted,
+    }
+
+
+def spend_text(spend: Spend) -> str:
+    """Calls, tokens, dollars."""
+    unpriced = f" and {count(spend.unpriced, 'call')} without a price" if spend.unpriced else ""
+    return (
+        f"{count(spend.calls, 'call')}, {spend.input_tokens} tokens in, {spend.output_tokens} out, "
+        f"${spend.usd:.4f}{unpriced}"
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """The number with its noun, in the plural where it must be."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, columns below each other."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
