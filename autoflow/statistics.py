@@ -171,7 +171,7 @@ def verdict(comparison: Comparison) -> str:
     """One honest sentence, without a full stop."""
     c = comparison
     tasks = "1 task" if c.n == 1 else f"{c.n} tasks"
-    numbers = f"[{c.low:+.2f}, {c.high:+.2f}], {_p(c.p_value)}, n = {c.n}"
+    numbers = f"[{c.low:+.2f}, {c.high:+.2f}], {p_text(c.p_value)}, n = {c.n}"
     if c.significant:
         return f"{'better' if c.difference > 0 else 'worse'} by {abs(c.difference):.2f} {numbers}"
     if c.needed is None:
@@ -182,7 +182,8 @@ def verdict(comparison: Comparison) -> str:
     )
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as reports write it."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 

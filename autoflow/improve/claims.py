@@ -26,11 +26,18 @@ def claim(rows: Sequence[Row], tests: Sequence[TestRow], best: str | None) -> tu
         return False, f"{_NOTHING}: no draft was a new, valid workflow. The hand-written workflow is kept."
     if best == HAND_WRITTEN:
         compared = [(row.against, row) for row in candidates if row.against is not None]
+        dropped = sum(row.dropped is not None for row in candidates)
         if not compared:
-            return False, f"{_NOTHING}: no candidate could be compared. The hand-written workflow is kept."
+            why = (
+                f"{dropped} of {count(len(candidates), 'candidate')} were dropped as beaten"
+                if dropped
+                else ("no candidate could be compared")
+            )
+            return False, f"{_NOTHING}: {why}. The hand-written workflow is kept."
         comparison, top = max(compared, key=lambda pair: pair[0].difference)
+        beaten = f", {dropped} of them dropped as beaten" if dropped else ""
         return False, (
-            f"{_NOTHING}: of {count(len(candidates), 'candidate')}, {top.id} comes nearest on validation "
+            f"{_NOTHING}: of {count(len(candidates), 'candidate')}{beaten}, {top.id} comes nearest on validation "
             f"({verdict(comparison)}). The hand-written workflow is kept."
         )
     return _on_best(

@@ -60,6 +60,9 @@ class ImproveConfig:
     validation_limit: int | None = None
     test_limit: int | None = None
     gate: Gate = "all"
+    race: bool = True
+    """Whether a candidate that is beaten on a part of validation is spared the rest. Up to 16 tasks, no difference."""
+
     shortlist: int = 1
     """How many candidates, besides the hand-written workflow, are run on test; 0 reads no test task."""
 
@@ -103,6 +106,7 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "validation_limit": config.validation_limit,
         "test_limit": config.test_limit,
         "gate": config.gate,
+        "race": config.race,
         "shortlist": config.shortlist,
         "concurrency": config.concurrency,
         "budget": asdict(config.budget),

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,13 +19,12 @@ from autoflow.core.model import Model
 from autoflow.core.operator import Operator
 from autoflow.core.strategy import Evaluation, Proposal, Situation, Strategy, Trial
 from autoflow.core.task import Task
-from autoflow.core.workflow import Workflow
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
 from autoflow.improve.claims import claim
 from autoflow.improve.config import ImproveConfig, make_strategy, resolved, run_path
-from autoflow.improve.report import ImproveReport
+from autoflow.improve.report import ImproveReport, dropped_text
 from autoflow.improve.rows import measured, results, rows, test_rows
-from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, hand_written, same
+from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, distinct, hand_written, incumbent, same
 from autoflow.interpreter.run import Interpreter
 from autoflow.language.dump import dump
 from autoflow.models.factory import open_model as factory
@@ -33,6 +32,7 @@ from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
 from autoflow.objective.metered import Metered
 from autoflow.objective.objective import BudgetReachedError, Interrupted, Objective, Progress, ProviderGoneError
+from autoflow.objective.racing import Race
 from autoflow.operators.library import library
 from autoflow.reporting import Timing, interval_text, total
 from autoflow.runs import serial
@@ -201,7 +201,7 @@ class _Driver:
             baseline = self._benchmark.baseline
             if baseline is not None:
                 proposal = Proposal(baseline, dump(baseline), "the benchmark's own workflow")
-                await self._score(HAND_WRITTEN, 0, proposal)
+                await self._score(0, {HAND_WRITTEN: proposal})
             proposed = self._proposed()
             number = 1
             while await self._round(number, proposed.get(number)):
@@ -228,8 +228,7 @@ class _Driver:
             self._ledger.add_event("round", {"round": number, "proposals": packed})
         if not recorded:
             self._tell("round", f"round {number}: no further drafts", number)
-        for index, proposal in enumerate(recorded, 1):
-            await self._score(f"r{number}c{index}", number, proposal)
+        await self._score(number, {f"r{number}c{index}": proposal for index, proposal in enumerate(recorded, 1)})
         return bool(recorded)
 
     def _proposed(self) -> dict[int, list[Proposal]]:
@@ -250,48 +249,68 @@ class _Driver:
             round=number,
         )
 
-    async def _score(self, trial_id: str, number: int, proposal: Proposal) -> None:
-        workflow = proposal.workflow
+    async def _score(self, number: int, proposals: Mapping[str, Proposal]) -> None:
+        """Score a round's drafts on train, race them on validation, and record them all."""
+        for trial_id, proposal in proposals.items():
+            await self._train(Trial(trial_id, number, proposal))
+        await self._race(proposals)
+        known = {trial.id for trial in self._ledger.trials()}
+        for trial in [trial for trial in self._trials if trial.id in proposals]:
+            self._keep(trial, known)
+
+    async def _train(self, trial: Trial) -> None:
+        workflow, number = trial.proposal.workflow, trial.round
         if workflow is None:
-            first = proposal.errors[0] if proposal.errors else "no workflow"
-            self._tell("invalid", f"{trial_id}: invalid after {proposal.repairs} repairs: {first}", number, trial_id)
-            self._keep(Trial(trial_id, number, proposal))
+            errors, repairs = trial.proposal.errors, trial.proposal.repairs
+            first = errors[0] if errors else "no workflow"
+            self._tell("invalid", f"{trial.id}: invalid after {repairs} repairs: {first}", number, trial.id)
+            self._trials.append(trial)
             return
         earlier = same(self._trials, workflow)
         if earlier is not None:
-            self._tell("duplicate", f"{trial_id}: the same workflow as {earlier.id}", number, trial_id)
-            self._keep(Trial(trial_id, number, proposal, earlier.train, earlier.validation))
+            self._tell("duplicate", f"{trial.id}: the same workflow as {earlier.id}", number, trial.id)
+            self._trials.append(trial)
             return
         if number:
-            self._tell("draft", f"{trial_id}: {len(workflow.steps)} steps, {proposal.reason}", number, trial_id)
-        trial = Trial(trial_id, number, proposal)
+            reason = trial.proposal.reason
+            self._tell("draft", f"{trial.id}: {len(workflow.steps)} steps, {reason}", number, trial.id)
         try:
-            train = await self._on(trial_id, number, workflow, self._benchmark.train, "train")
-            trial = replace(trial, train=train)
-            if self._config.gate == "all" or self._reaches_parent(trial):
-                validation = await self._on(trial_id, number, workflow, self._benchmark.validation, "validation")
-                trial = replace(trial, validation=validation)
+            train = await self._on(trial, self._benchmark.train, "train")
         except (BudgetReachedError, Interrupted, ProviderGoneError) as error:
             # Shown in this sitting's report as far as it got, and left open in the ledger.
-            split = error.evaluation.split
-            self._trials.append(
-                replace(trial, train=error.evaluation)
-                if split == "train"
-                else replace(trial, validation=error.evaluation)
-            )
+            self._trials.append(replace(trial, train=error.evaluation))
             raise
-        self._keep(trial)
-        said = f"{trial_id}: train {self._said(train)}"
-        if trial.validation is not None:
-            said += f"; validation {self._said(trial.validation)}"
-        self._tell("scored", said, number, trial_id)
+        self._trials.append(replace(trial, train=train))
 
-    async def _on(
-        self, trial_id: str, number: int, workflow: Workflow, tasks: Sequence[Task], split: str
-    ) -> Evaluation:
+    async def _race(self, names: Collection[str]) -> None:
+        """Score on validation those of the round that may go there, against each other and the best so far."""
+        runners = {
+            trial.id: trial
+            for trial in distinct(self._trials)
+            if trial.id in names and (self._config.gate == "all" or self._reaches_parent(trial))
+        }
+        best = incumbent(self._trials)
+        race = Race(
+            list(runners),
+            self._benchmark.validation,
+            "validation",
+            seed=self._config.seed,
+            finished={} if best is None or best.validation is None else {best.id: best.validation},
+            drop=self._config.race,
+        )
+        try:
+            await race.run(lambda name, tasks: self._on(runners[name], tasks, "validation"))
+        finally:
+            # Also of a race that was stopped: this sitting's report shows how far it got.
+            self._trials = [
+                replace(trial, validation=race.evaluations.get(trial.id, trial.validation)) for trial in self._trials
+            ]
+
+    async def _on(self, trial: Trial, tasks: Sequence[Task], split: str) -> Evaluation:
         self._look_for_stop()
-        self._now = (trial_id, number, split)
-        return await self._objective.score_all(workflow, tasks, split)
+        self._now = (trial.id, trial.round, split)
+        assert trial.proposal.workflow is not None  # noqa: S101  an invalid draft is not scored
+        return await self._objective.score_all(trial.proposal.workflow, tasks, split)
 
     def _reaches_parent(self, trial: Trial) -> bool:
         parent = next((item for item in self._trials if item.id == trial.proposal.parent), None)
@@ -300,12 +319,24 @@ class _Driver:
             return True
         return mine is not None and mine >= parent.train.mean
 
-    def _keep(self, trial: Trial) -> None:
-        self._trials.append(trial)
-        if trial.id not in {recorded.id for recorded in self._ledger.trials()}:
+    def _keep(self, trial: Trial, known: Collection[str]) -> None:
+        """Record a trial whose scoring is done, with its twin's scores if it was drafted twice."""
+        workflow = trial.proposal.workflow
+        twin = None if workflow is None else same(self._trials, workflow)
+        if twin is not None and twin.id != trial.id:
+            trial = replace(trial, train=twin.train, validation=twin.validation)
+            self._trials[[item.id for item in self._trials].index(trial.id)] = trial
+        elif trial.train is not None:
+            said = f"{trial.id}: train {self._said(trial.train)}"
+            if trial.validation is not None:
+                said += f"; validation {self._said(trial.validation)}"
+                if trial.validation.dropped is not None:
+                    said += f"; {dropped_text(trial.validation.dropped)}"
+            self._tell("scored", said, trial.round, trial.id)
+        if trial.id not in known:
             self._ledger.add_trial(trial)
-        if trial.proposal.workflow is not None:
-            self._run.save_workflow(trial.id, trial.proposal.workflow)
+        if workflow is not None:
+            self._run.save_workflow(trial.id, workflow)
 
     # The choice and the test split
 

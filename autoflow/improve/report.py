@@ -9,6 +9,7 @@ from autoflow import __version__
 from autoflow.bench import Outcome
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json
+from autoflow.core.strategy import Dropped
 from autoflow.core.workflow import Workflow
 from autoflow.improve.selection import HAND_WRITTEN
 from autoflow.language.dump import dump
@@ -22,7 +23,7 @@ from autoflow.reporting import (
     spend_json,
     spend_text,
 )
-from autoflow.statistics import Comparison, Interval, verdict
+from autoflow.statistics import Comparison, Interval, p_text, verdict
 
 SCHEMA = 1
 """Version of `report.json`."""
@@ -57,6 +58,9 @@ class Row:
     repairs: int
     train: Measured | None
     validation: Measured | None
+    dropped: Dropped | None
+    """Set where validation ended early because the candidate was beaten; `against` is then `None`."""
+
     against: Comparison | None
     """On validation, with the hand-written workflow."""
 
@@ -133,6 +137,11 @@ class ImproveReport:
         return sum(not row.valid for row in self.rows)
 
     @property
+    def dropped(self) -> int:
+        """Workflows that were beaten before they had seen all of validation."""
+        return sum(row.dropped is not None and row.duplicate_of is None for row in self.rows)
+
+    @property
     def exit_code(self) -> int:
         """0 complete, 5 the provider was gone, 6 budget reached, 130 interrupted; all but 0 resume."""
         return {"complete": 0, "budget": 6, "interrupted": 130, "provider": 5}[self.state]
@@ -155,6 +164,7 @@ class ImproveReport:
             "workflow": None if self.workflow is None else dump(self.workflow),
             "drafts": self.drafts,
             "invalid_drafts": self.invalid,
+            "dropped": self.dropped,
             "rows": [_row_json(row) for row in self.rows],
             "test": [
                 {
@@ -212,8 +222,13 @@ class ImproveReport:
         lines.append(self.verdict)
         if self.best is not None:
             lines.append(f"best workflow: {self.best}, in {self.folder / 'best.yaml'}")
+        lines.append(f"drafts: {self.drafts}, of which invalid {self.invalid}")
+        if self.dropped:
+            lines.append(
+                f"racing dropped {count(self.dropped, 'candidate')} as beaten; such a mean is over the tasks seen until"
+                " then, and compares with no other"
+            )
         lines += [
-            f"drafts: {self.drafts}, of which invalid {self.invalid}",
             f"generator spent {spend_text(self.generator)}",
             f"interpreter spent {spend_text(self.interpreter)}",
             f"{self.timing.seconds:.0f} s in all",
@@ -222,6 +237,13 @@ class ImproveReport:
             lines.append(f"command: {self.command}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines) + "\n"
+
+
+def dropped_text(dropped: Dropped) -> str:
+    """After how many tasks, and why."""
+    if dropped.p_value is None:
+        return f"dropped after n = {dropped.after}: could not catch up with {dropped.by}"
+    return f"dropped after n = {dropped.after}, {p_text(dropped.p_value)} against {dropped.by}"
 
 
 def _row_json(row: Row) -> dict[str, Any]:
@@ -237,6 +259,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "repairs": row.repairs,
         "train": None if row.train is None else _measured_json(row.train),
         "validation": None if row.validation is None else _measured_json(row.validation),
+        "dropped": None if row.dropped is None else asdict(row.dropped),
         "against_hand_written": _comparison_json(row.against, row.p_holm),
         **spend_json(row.spend),
     }
@@ -262,4 +285,6 @@ def _note(row: Row) -> str:
         return f"the same as {row.duplicate_of}"
     if row.validation is None:
         return "not run on validation"
+    if row.dropped is not None:
+        return dropped_text(row.dropped)
     return "" if row.against is None else f"{row.against.difference:+.3f}, p = {row.p_holm:.3f} (Holm)"

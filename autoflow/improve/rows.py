@@ -27,7 +27,8 @@ def results(trial: Trial, split: str, ledger: Ledger) -> list[Result]:
 def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row, ...], dict[str, float]]:
     """A row a trial, in order, and the seconds of each workflow's traces by trial id."""
     against = _against_hand_written(trials, seed)
-    adjusted = _adjusted(against)
+    raced = [trial.validation.dropped for trial in distinct(trials) if trial.validation is not None]
+    adjusted = _adjusted(against, sum(item is not None for item in raced))
     made = []
     seconds = {}
     for number, trial in enumerate(trials):
@@ -50,6 +51,7 @@ def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row,
                 repairs=trial.proposal.repairs,
                 train=None if trial.train is None else measured(trial.train, seed),
                 validation=None if trial.validation is None else measured(trial.validation, seed),
+                dropped=None if trial.validation is None else trial.validation.dropped,
                 against=against.get(trial.id),
                 p_holm=adjusted.get(trial.id),
                 spend=total([result.spend for result in found]),
@@ -63,7 +65,8 @@ def _against_hand_written(trials: Sequence[Trial], seed: int) -> dict[str, Compa
     against = {}
     if baseline is not None and baseline.validation is not None:
         for trial in distinct(trials):
-            if trial is not baseline and trial.validation is not None:
+            # Dropped at the moment when it looked worst: a test on those tasks alone would be biased.
+            if trial is not baseline and trial.validation is not None and trial.validation.dropped is None:
                 comparison = compared(trial.validation, baseline.validation, seed)
                 if comparison is not None:
                     against[trial.id] = comparison
@@ -93,5 +96,7 @@ def test_rows(tests: Sequence[tuple[str, BenchReport]], seed: int) -> tuple[Test
     )
 
 
-def _adjusted(against: Mapping[str, Comparison]) -> dict[str, float]:
-    return dict(zip(against, holm([item.p_value for item in against.values()]), strict=True))
+def _adjusted(against: Mapping[str, Comparison], dropped: int = 0) -> dict[str, float]:
+    # The dropped were candidates too: without them the survivors would be adjusted for too few.
+    adjusted = holm([item.p_value for item in against.values()] + [1.0] * dropped)
+    return dict(zip(against, adjusted, strict=False))

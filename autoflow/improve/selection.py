@@ -36,6 +36,17 @@ def distinct(trials: Sequence[Trial]) -> list[Trial]:
     return list(first.values())
 
 
+def incumbent(trials: Sequence[Trial]) -> Trial | None:
+    """The trial of the highest mean over all validation tasks, the earliest among equals; `None` before the first."""
+    best: tuple[float, Trial] | None = None
+    for trial in trials:
+        if trial.validation is not None and trial.validation.dropped is None and trial.validation.mean is not None:
+            mean = round(trial.validation.mean, 9)
+            if best is None or mean > best[0]:
+                best = (mean, trial)
+    return None if best is None else best[1]
+
+
 def compared(a: Evaluation, b: Evaluation, seed: int) -> Comparison | None:
     """The first against the second on the tasks scored for both; `None` where there are none."""
     values = {result.task: result.value for result in b.results}
@@ -54,12 +65,14 @@ def chosen(trials: Sequence[Trial], cost: Callable[[Trial], Cost], seed: int) ->
     """Ids of the candidates that are better on validation than the hand-written workflow, the best first.
 
     Ranked by the mean difference over tasks scored for both; a tie goes to the cheaper. A candidate with unscored
-    tasks never outranks one without.
+    tasks never outranks one without; one that was dropped from a race is not among them.
     """
     baseline = hand_written(trials)
     ranked = []
     for order, trial in enumerate(distinct(trials)):
         if trial is baseline or trial.validation is None or trial.validation.mean is None:
+            continue
+        if trial.validation.dropped is not None:
             continue
         price = cost(trial)
         if baseline is None or baseline.validation is None or baseline.validation.mean is None:

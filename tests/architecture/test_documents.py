@@ -37,7 +37,8 @@ def _spans(text: str) -> list[str]:
 def _flags(command: str) -> set[str]:
     found = table.command(command)
     commands = [found, *(found.commands.values() if isinstance(found, TyperGroup) else ())]
-    return {flag for item in commands for parameter in item.params for flag in parameter.opts} | {"--help"}
+    parameters = [parameter for item in commands for parameter in item.params]
+    return {flag for item in parameters for flag in (*item.opts, *item.secondary_opts)} | {"--help"}
 
 
 def _command_lines(text: str) -> Iterator[list[str]]:

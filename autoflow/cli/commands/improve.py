@@ -66,6 +66,12 @@ def improve(
             "--gate", metavar="all|parent", help="Run on validation: all, or what does as well as its parent on train."
         ),
     ] = "all",
+    race: Annotated[
+        bool,
+        typer.Option(
+            "--race/--no-race", help="Stop running a candidate on validation once it is statistically beaten."
+        ),
+    ] = True,
     shortlist: Annotated[
         int, typer.Option("--shortlist", min=0, metavar="N", help="Candidates run on test at the end; 0 reads no test.")
     ] = 1,
@@ -115,6 +121,7 @@ def improve(
         validation_limit=validation_limit,
         test_limit=test_limit,
         gate="parent" if gate == "parent" else "all",
+        race=race,
         shortlist=shortlist,
         base_url=base_url,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
