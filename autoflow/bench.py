@@ -41,6 +41,7 @@ from autoflow.objective.objective import (
 from autoflow.operators.library import library
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.runs.ledger import Ledger, Place
+from autoflow.runs.traces import Traces
 from autoflow.statistics import Interval, mean_interval
 
 SCHEMA = 1
@@ -87,6 +88,9 @@ class BenchConfig:
     concurrency: int = 8
     command: str = ""
     """The command line, for the report."""
+
+    rescored: str | None = None
+    """Name of the run whose traces are judged anew, where no workflow is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,7 @@ def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> d
     settings = asdict(replace(config.settings, seed=config.seed))
     return {
         "kind": "bench",
+        **({} if config.rescored is None else {"rescored": config.rescored}),
         "command": config.command,
         "benchmark": benchmark.name,
         "data": benchmark.fingerprint,
@@ -294,7 +299,7 @@ async def bench(
     config: BenchConfig,
     workflow: Workflow,
     benchmark: Benchmark,
-    model: Model,
+    model: Model | Traces,
     *,
     tasks: Sequence[Task] | None = None,
     runs: Path = Path("runs"),
@@ -310,7 +315,7 @@ async def bench(
     A run that is stopped (budget, `stop`, provider gone) reports what it has, with its state; the same call resumes.
 
     Args:
-        model: The interpreter; the caller closes it.
+        model: The interpreter, which the caller closes; or recorded traces, which are judged as they are.
         tasks: The split's tasks; `None` reads them, test included.
         runs: Where the folder is made, unless `folder` names it.
         open_model: For steps with a model of their own.
@@ -342,7 +347,9 @@ async def bench(
         objective = Objective(
             benchmark.name,
             ready(benchmark.scorer, open_metered),
-            Interpreter(
+            model
+            if isinstance(model, Traces)
+            else Interpreter(
                 Metered(model, run.ledger, meter),
                 {**library(), **benchmark.operators},
                 replace(config.settings, seed=config.seed),
@@ -375,6 +382,7 @@ async def bench(
             evaluation=evaluation,
             ledger=run.ledger,
             meter=meter,
+            answered=model.answered if isinstance(model, Traces) else (),
         )
         run.write("report.json", _dumped(report.to_json()))
         run.write("report.txt", report.to_text())
@@ -431,6 +439,7 @@ def _report(
     evaluation: Evaluation,
     ledger: Ledger,
     meter: Meter,
+    answered: Sequence[str],
 ) -> BenchReport:
     rows: list[Row] = []
     seconds: dict[str, float] = {}
@@ -463,7 +472,7 @@ def _report(
         interval=_mean(rows, config.seed),
         rows=tuple(rows),
         groups=_groups(rows, config.seed),
-        answered=tuple(ledger.models()),
+        answered=tuple(sorted({*ledger.models(), *answered})),
         spend=ledger.spend(),
         timing=Timing(meter.seconds, meter.spend.cached_calls, ledger.failed_calls(), seconds),
     )

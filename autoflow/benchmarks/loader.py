@@ -19,7 +19,13 @@ from autoflow.scorers import function
 names = folders.names
 
 
-def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, Json] | None = None) -> Benchmark:
+def load(
+    name_or_path: str,
+    *,
+    scorer: str | None = None,
+    scorer_options: Mapping[str, Json] | None = None,
+    options: Mapping[str, Json] | None = None,
+) -> Benchmark:
     """Load a bundled benchmark by name, or the user's own by path.
 
     A split that the definition lacks is empty.
@@ -27,6 +33,7 @@ def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, 
     Args:
         scorer: In place of the definition's; one of the benchmark's own, a scorer plug-in without parameters, or
             `module:function`.
+        scorer_options: Parameters of the scorer, over those in the definition.
         options: In place of the defaults in the definition.
 
     Raises:
@@ -44,10 +51,12 @@ def load(name_or_path: str, *, scorer: str | None = None, options: Mapping[str, 
         description=definition.description,
         train=train,
         validation=validation,
-        scorer=_scorer(opened, name, parameters if name == default else {}),
+        scorer=_scorer(opened, name, {**(parameters if name == default else {}), **(scorer_options or {})}),
         operators=_operators(opened),
         baseline=_baseline(opened),
-        fingerprint=digest([opened.fingerprint(), name, _own_scorer(opened, name)]),
+        fingerprint=digest(
+            [opened.fingerprint(), name, _own_scorer(opened, name), *([dict(scorer_options)] if scorer_options else [])]
+        ),
         notes=definition.notes,
     )
 

@@ -354,6 +354,26 @@ class Ledger:
             ),
         )
 
+    def fault_trace(self, place: Place) -> Trace | None:
+        """The trace of the last attempt that ended without a judgement."""
+        row = self._db.execute(
+            "SELECT trace FROM faults WHERE candidate = ? AND split = ? AND task = ? AND epoch = ?"
+            " ORDER BY id DESC LIMIT 1",
+            (place.candidate, place.split, place.task, place.epoch),
+        ).fetchone()
+        return None if row is None else serial.loads(Trace, row[0])
+
+    def attempted(self, candidate: str, split: str) -> set[tuple[str, int]]:
+        """Task id and epoch of every judgement and every fault of a candidate on a split."""
+        return {
+            (task, epoch)
+            for table in ("results", "faults")
+            for task, epoch in self._db.execute(
+                f"SELECT task, epoch FROM {table} WHERE candidate = ? AND split = ?",  # noqa: S608  constants
+                (candidate, split),
+            )
+        }
+
     def faults(self, candidate: str, split: str) -> list[Fault]:
         """Every fault of a candidate on a split, in the order they happened."""
         rows = self._db.execute(
