@@ -23,11 +23,11 @@ from autoflow.interpreter.settings import Settings
 from autoflow.language import document
 from autoflow.objective.meter import Price
 from autoflow.objective.objective import Progress
-from autoflow.reporting import count
 from autoflow.runs.folder import default_name, info
 from autoflow.runs.ledger import Ledger
 from autoflow.runs.traces import Traces
 from autoflow.scorers.llm_judge import NeedsModel
+from autoflow.summary import count
 
 LEARNING = ("train", "validation")
 """The splits whose traces lie in the folder of an improving run itself; those of test are bench runs below `test/`."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from autoflow.improve.report import Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN
-from autoflow.reporting import count
 from autoflow.statistics import CONFIDENCE, verdict
+from autoflow.summary import count
 
 _NOTHING = "Nothing beat the hand-written workflow by a margin that the sample supports"
 

@@ -34,10 +34,10 @@ from autoflow.objective.metered import Metered
 from autoflow.objective.objective import BudgetReachedError, Interrupted, Objective, Progress, ProviderGoneError
 from autoflow.objective.racing import Race
 from autoflow.operators.library import library
-from autoflow.reporting import Timing, interval_text, total
 from autoflow.runs import serial
 from autoflow.runs.folder import FREE_KEYS, RunFolder
 from autoflow.runs.ledger import Ledger
+from autoflow.summary import Timing, interval_text, total
 
 EventKind = Literal[
     "resumed", "round", "draft", "invalid", "duplicate", "progress", "scored", "chosen", "test", "stopped"

@@ -13,7 +13,8 @@ from autoflow.core.strategy import Dropped
 from autoflow.core.workflow import Workflow
 from autoflow.improve.selection import HAND_WRITTEN
 from autoflow.language.dump import dump
-from autoflow.reporting import (
+from autoflow.statistics import Comparison, Interval, p_text, verdict
+from autoflow.summary import (
     Timing,
     aligned,
     count,
@@ -23,7 +24,6 @@ from autoflow.reporting import (
     spend_json,
     spend_text,
 )
-from autoflow.statistics import Comparison, Interval, p_text, verdict
 
 SCHEMA = 1
 """Version of `report.json`."""

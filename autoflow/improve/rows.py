@@ -7,9 +7,9 @@ from autoflow.bench import BenchReport
 from autoflow.core.strategy import Evaluation, Trial
 from autoflow.improve.report import Measured, Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN, compared, compared_values, distinct, hand_written, same
-from autoflow.reporting import total
 from autoflow.runs.ledger import Ledger, Result
 from autoflow.statistics import Comparison, holm, mean_interval
+from autoflow.summary import total
 
 
 def measured(evaluation: Evaluation, seed: int) -> Measured:

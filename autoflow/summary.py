@@ -1,4 +1,4 @@
-"""What the reports of `bench` and `improve` share: how an interval, a spend and a table read, as text and as JSON."""
+"""How an interval, a spend and a table read in the reports of `bench` and `improve`, as text and as JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
