@@ -93,7 +93,9 @@ class Interpreter:
             checkpointer, thread = InMemorySaver(), "run"
         compiled = self._compile(workflow)
         graph = compiled.graph(checkpointer)
-        session = self._session(compiled.program, task, sample, on_event, steered=approve is not None)
+        session = self._session(compiled.program, task, sample, on_event)
+        session.steered = approve is not None
+        session.saved = checkpointer is not None
         # Steps are counted by us: LangGraph's own bound must only lie above what pauses and redirections can need.
         config: dict[str, Any] = {"recursion_limit": 10_000 + self.settings.max_steps}
         payload: Any = {"done": False}
@@ -172,8 +174,6 @@ class Interpreter:
         task: Task,
         sample: int,
         on_event: Callable[[Event], None] | None,
-        *,
-        steered: bool,
     ) -> Session:
         return Session(
             program=program,
@@ -187,7 +187,6 @@ class Interpreter:
             clock=self._clock,
             sample=sample,
             on_event=on_event,
-            steered=steered,
         )
 
     def _identity(self, session: Session) -> dict[str, str]:

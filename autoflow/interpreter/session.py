@@ -114,11 +114,14 @@ class Session:
     steered: bool = False
     """A person approves each step."""
 
+    saved: bool = False
+    """A checkpoint keeps the state; without one the state carries nothing."""
+
     identity: dict[str, str] = field(default_factory=dict)
 
     records: list[StepRecord] = field(default_factory=list)
     plain: list[dict[str, Any]] = field(default_factory=list)
-    """`records` as the state keeps them."""
+    """`records` as the state keeps them; empty where it is not saved."""
 
     turns: list[tuple[str, str]] = field(default_factory=list)
     """What was asked and answered at each record."""
@@ -386,7 +389,8 @@ class Session:
         self.latest[record.step] = len(self.records)
         self.visits[record.step] = record.visit
         self.records.append(record)
-        self.plain.append(record_to_plain(record))
+        if self.saved:
+            self.plain.append(record_to_plain(record))
         self.turns.append(turn)
         if not ended:
             self._say(self.chat, *turn)
@@ -396,6 +400,8 @@ class Session:
 
     def state(self) -> State:
         """The update that a node returns."""
+        if not self.saved:
+            return {"done": self.target is None}
         return {
             "run": self.identity,
             "records": list(self.plain),

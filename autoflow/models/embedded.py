@@ -22,14 +22,14 @@ from typing import Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
 from pydantic import PrivateAttr
 
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UnknownNameError
-from autoflow.models.chat import ChatModel, draw_seed, text_of
+from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
 from autoflow.models.options import ModelOptions
 from autoflow.models.slots import Slots
 from autoflow.models.weights import ensure_weights
@@ -46,8 +46,6 @@ MOST_SCORED_LABELS = 16
 
 _SPIN = "GOMP_SPINCOUNT"
 _SPIN_COUNT = "300"
-
-_ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
 
 class Runtime:
@@ -264,7 +262,7 @@ class EmbeddedChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._answer(messages, stop, kwargs, threading.Event())
+        return result_of(self._answer(turns_of(messages), stop, kwargs, threading.Event()))
 
     async def _agenerate(
         self,
@@ -273,13 +271,21 @@ class EmbeddedChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await self._runtime.run(lambda cancel: self._answer(messages, stop, kwargs, cancel))
+        return result_of(await self.ask(turns_of(messages), stop=stop, **kwargs))
+
+    async def ask(self, turns: list[Turn], *, stop: list[str] | None = None, **arguments: Any) -> Answer:
+        """One call.
+
+        Raises:
+            ReplyError: If the prompt does not fit in the context.
+            ProviderError: If the runtime refuses the request or is closed.
+        """
+        return await self._runtime.run(lambda cancel: self._answer(turns, stop, arguments, cancel))
 
     def _answer(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], cancel: threading.Event
-    ) -> ChatResult:
-        turns = [{"role": _ROLES.get(message.type, "user"), "content": text_of(message)} for message in messages]
-        body: dict[str, Any] = {"messages": turns, "max_tokens": DEFAULT_MAX_TOKENS, "cache_prompt": True, **kwargs}
+        self, turns: list[Turn], stop: list[str] | None, arguments: Mapping[str, Any], cancel: threading.Event
+    ) -> Answer:
+        body: dict[str, Any] = {"messages": turns, "max_tokens": DEFAULT_MAX_TOKENS, "cache_prompt": True, **arguments}
         labels: Sequence[str] = body.pop("labels", ())
         if stop:
             body["stop"] = stop
@@ -291,13 +297,15 @@ class EmbeddedChat(BaseChatModel):
             if counts is None:
                 raise ProviderError("the embedded model was stopped during the call", transient=False)
             cached = counts["prompt_tokens_details"]["cached_tokens"]
-            return _result(answer["text"], answer["finish_reason"], counts, cached, {})
+            usage = Usage(counts["prompt_tokens"], counts["completion_tokens"], cached)
+            return Answer(answer["text"], usage, {"finish_reason": answer["finish_reason"], "label_logprobs": {}})
         scores, counts = self._runtime.score(body, labels, cancel)
         top = max(scores.values())
         total = top + math.log(math.fsum(math.exp(score - top) for score in scores.values()))
         logprobs = {label: score - total for label, score in scores.items()}
         chosen = _draw(logprobs, body.get("temperature", 0.0), body.get("seed"))
-        return _result(chosen, "stop", counts, counts["cached_tokens"], logprobs)
+        usage = Usage(counts["prompt_tokens"], counts["completion_tokens"], counts["cached_tokens"])
+        return Answer(chosen, usage, {"finish_reason": "stop", "label_logprobs": logprobs})
 
 
 def _draw(logprobs: Mapping[str, float], temperature: float, seed: int | None) -> str:
@@ -308,33 +316,8 @@ def _draw(logprobs: Mapping[str, float], temperature: float, seed: int | None) -
     return random.Random(seed).choices(list(logprobs), weights)[0]  # noqa: S311  (a draw, not a secret)
 
 
-def _result(
-    text: str, finish: str | None, counts: Mapping[str, int], cached: int, logprobs: Mapping[str, float]
-) -> ChatResult:
-    message = AIMessage(
-        text,
-        usage_metadata={
-            "input_tokens": counts["prompt_tokens"],
-            "output_tokens": counts["completion_tokens"],
-            "total_tokens": counts["prompt_tokens"] + counts["completion_tokens"],
-            "input_token_details": {"cache_read": cached},
-        },
-        response_metadata={"finish_reason": finish, "label_logprobs": logprobs},
-    )
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
 def _arguments(request: Request) -> dict[str, Any]:
-    sampling = request.sampling
-    arguments: dict[str, Any] = {"temperature": sampling.temperature}
-    if sampling.top_p is not None:
-        arguments["top_p"] = sampling.top_p
-    if sampling.max_tokens is not None:
-        arguments["max_tokens"] = sampling.max_tokens
-    if sampling.seed is not None:
-        arguments["seed"] = draw_seed(sampling.seed, request.sample)
-    if sampling.stop:
-        arguments["stop"] = list(sampling.stop)
+    arguments = sampling_arguments(request)
     if request.schema is not None:
         arguments["grammar"] = _schema_grammar(request.schema)
     elif request.labels:
@@ -397,14 +380,16 @@ def _open(name: str, options: ModelOptions) -> ChatModel:
         await asyncio.to_thread(_release, key)
 
     # More calls than slots are let in, so that a slot that becomes free can be given to the call that it fits best.
+    chat = EmbeddedChat(runtime)
     return ChatModel(
-        EmbeddedChat(runtime),
+        chat,
         f"embedded/{name}",
         FEATURES,
         arguments=_arguments,
         price=_free,
         close=close,
         concurrency=4 * slots,
+        direct=chat.ask,
     )
 
 

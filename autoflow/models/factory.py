@@ -43,9 +43,8 @@ def open_model(spec: str, options: ModelOptions | None = None) -> Model:
             "model provider", provider, known, hint="name a server of your own under [endpoints] in autoflow.toml"
         )
     most = min(getattr(opened, "concurrency", None) or options.max_concurrency, options.max_concurrency)
-    in_process = getattr(opened, "concurrency", None) is not None
     return Retrying(
-        Limited(Timed(opened, options.timeout_s), most=most, start=most if in_process else None),
+        Limited(Timed(opened, options.timeout_s), most=most),
         retries=options.max_retries,
         max_wait_s=options.max_wait_s,
         rng=random.Random(options.seed),  # noqa: S311  (jitter, not a secret)

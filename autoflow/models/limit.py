@@ -12,14 +12,15 @@ _TOO_MANY = (429, 503)
 class Limited:
     """Lets at most `limit` calls through at once, first come, first served.
 
-    The limit starts at `start`, rises by one for each round of successes up to `most`, and halves, down to 1, on a
-    429 or 503; failures of calls that began before the last halving do not halve it again.
+    The limit starts at `most`, which is what the user asked for: a server that cannot take so much says so at once, and
+    one that can loses no time. It halves, down to 1, on a 429 or 503, and rises by one for each round of successes;
+    failures of calls that began before the last halving do not halve it again.
     """
 
-    def __init__(self, model: Model, *, most: int, start: int | None = None) -> None:
+    def __init__(self, model: Model, *, most: int) -> None:
         self._model = model
         self._most = max(1, most)
-        self._limit = float(min(self._most, start if start is not None else 16))
+        self._limit = float(self._most)
         self._flying = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._epoch = 0

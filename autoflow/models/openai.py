@@ -5,6 +5,7 @@ Which server: `ModelOptions.base_url`, else the variable `OPENAI_BASE_URL`, else
 other is asked without one. A named endpoint is sent the key of its own variable only.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -15,14 +16,14 @@ from urllib.parse import urlsplit
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
 from pydantic import PrivateAttr
 
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UsageError
-from autoflow.models.chat import ChatModel, draw_seed, text_of
+from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
 from autoflow.models.options import Endpoint, ModelOptions
 from autoflow.models.prices import price
 
@@ -30,7 +31,6 @@ OPENAI_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
 FEATURES: frozenset[Feature] = frozenset({"schema", "labels"})
 
-_ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 _OPTIONAL = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs", "response_format")
 """What a call can do without where the model or the server refuses it."""
 
@@ -77,8 +77,11 @@ class OpenAIChat(BaseChatModel):
     key_env: str | None = KEY_ENV
     """Named in errors."""
 
-    _client: openai.AsyncOpenAI = PrivateAttr()
+    _client: openai.AsyncOpenAI | None = PrivateAttr(default=None)
+    _loop: asyncio.AbstractEventLoop | None = PrivateAttr(default=None)
     _key: str | None = PrivateAttr()
+    _timeout_s: float = PrivateAttr()
+    _connections: int = PrivateAttr()
     _dropped: set[str] = PrivateAttr(default_factory=set)
     _tokens_parameter: str = PrivateAttr()
     _tokens_renamed: bool = PrivateAttr(default=False)
@@ -88,17 +91,8 @@ class OpenAIChat(BaseChatModel):
     ) -> None:
         super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
         self._key = key
-        self._client = openai.AsyncOpenAI(
-            api_key=key or "none",
-            base_url=base_url,
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=openai.DefaultAioHttpClient(
-                base_url=base_url,
-                timeout=timeout_s,
-                limits=_limits(connections),
-            ),
-        )
+        self._timeout_s = timeout_s
+        self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
         self._tokens_parameter = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
 
@@ -113,7 +107,9 @@ class OpenAIChat(BaseChatModel):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     def _generate(
         self,
@@ -131,11 +127,16 @@ class OpenAIChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [{"role": _ROLES.get(turn.type, "user"), "content": text_of(turn)} for turn in messages],
-            **kwargs,
-        }
+        return result_of(await self.ask(turns_of(messages), stop=stop, **kwargs))
+
+    async def ask(self, turns: list[Turn], *, stop: list[str] | None = None, **arguments: Any) -> Answer:
+        """One call of the API.
+
+        Raises:
+            ProviderError: If no answer could be had.
+            ReplyError: If the prompt is too long for the model.
+        """
+        body: dict[str, Any] = {"model": self.model, "messages": turns, **arguments}
         timeout_s: float | None = body.pop("timeout_s", None)
         if stop:
             body["stop"] = stop
@@ -155,7 +156,7 @@ class OpenAIChat(BaseChatModel):
                 if not self._learn(error, sent):
                     raise self._error(error) from error
                 continue
-            return _result(answer, form, self._name)
+            return _answer(answer, form, self._name)
         raise ProviderError(f"{self._name} refuses one parameter after another", transient=False, status=400)
 
     @property
@@ -172,7 +173,7 @@ class OpenAIChat(BaseChatModel):
         try:
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
-            raw = await self._client.post("/chat/completions", cast_to=str, body=body, options=options)
+            raw = await self._open().post("/chat/completions", cast_to=str, body=body, options=options)
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
@@ -185,6 +186,22 @@ class OpenAIChat(BaseChatModel):
                 transient=True,
                 hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
             ) from error
+
+    def _open(self) -> openai.AsyncOpenAI:
+        # Connections belong to the loop that they were made in; a notebook may run one loop after another.
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._loop = loop
+            self._client = openai.AsyncOpenAI(
+                api_key=self._key or "none",
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=self._timeout_s,
+                http_client=openai.DefaultAioHttpClient(
+                    base_url=self.base_url, timeout=self._timeout_s, limits=_limits(self._connections)
+                ),
+            )
+        return self._client
 
     def _learn(self, error: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
         """Take note of a parameter that the server does not take; whether to ask again without it."""
@@ -320,7 +337,7 @@ class _Form:
             return text
         return str(value) if self._labels else json.dumps(value, ensure_ascii=False)
 
-    def in_words(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    def in_words(self, turns: list[Turn]) -> list[Turn]:
         """The request for servers that cannot constrain."""
         rule = f"Answer with JSON alone that fits this JSON Schema:\n{json.dumps(self._schema, ensure_ascii=False)}"
         *earlier, last = turns
@@ -356,13 +373,12 @@ def strict(schema: Json) -> bool:
     return bool({"type", "enum", "const", "anyOf"} & set(schema))
 
 
-def _result(answer: Any, form: _Form | None, name: str) -> ChatResult:
+def _answer(answer: Any, form: _Form | None, name: str) -> Answer:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
         text = message.get("content") or message.get("refusal") or ""
-        counts = answer.get("usage") or None
-        usage = None if counts is None else _usage(counts)
+        usage = _usage(answer.get("usage") or {})
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ProviderError(f"{name} answered without a choice", transient=True) from error
     if not isinstance(text, str):
@@ -373,32 +389,19 @@ def _result(answer: Any, form: _Form | None, name: str) -> ChatResult:
     }
     if choice.get("logprobs"):
         extra["logprobs"] = choice["logprobs"]
-    result = AIMessage(text if form is None else form.text(text), response_metadata=extra, usage_metadata=usage)
-    return ChatResult(generations=[ChatGeneration(message=result)])
+    return Answer(text if form is None else form.text(text), usage, extra)
 
 
-def _usage(counts: Mapping[str, Any]) -> Any:
+def _usage(counts: Mapping[str, Any]) -> Usage:
     read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
     if not isinstance(read, int) or not isinstance(written, int):
-        return None
-    usage: dict[str, Any] = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+        return Usage()
     cached = (counts.get("prompt_tokens_details") or {}).get("cached_tokens")
-    if isinstance(cached, int):
-        usage["input_token_details"] = {"cache_read": cached}
-    return usage
+    return Usage(read, written, cached if isinstance(cached, int) else None)
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    sampling = request.sampling
-    arguments: dict[str, Any] = {"temperature": sampling.temperature}
-    if sampling.top_p is not None:
-        arguments["top_p"] = sampling.top_p
-    if sampling.max_tokens is not None:
-        arguments["max_tokens"] = sampling.max_tokens
-    if sampling.seed is not None:
-        arguments["seed"] = draw_seed(sampling.seed, request.sample)
-    if sampling.stop:
-        arguments["stop"] = list(sampling.stop)
+    arguments = sampling_arguments(request)
     if request.schema is not None:
         arguments["schema"] = request.schema
     elif request.labels:
@@ -415,9 +418,14 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
 
     Raises:
         MissingDependencyError: If the server needs a key and the environment has none.
-        UsageError: If the address carries a name and password: a server of this kind is sent a key, and never both.
+        UsageError: If the address is none, or carries a name and password: a server is sent a key, and never both.
     """
-    if urlsplit(endpoint.base_url).username is not None:
+    parts = urlsplit(endpoint.base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"{spec}: {endpoint.base_url} is no address of a server", hint="it begins with http:// or https://"
+        )
+    if parts.username is not None:
         raise UsageError(
             f"{spec}: the server's address carries a name or password, which no request can send beside a key",
             hint="leave it out of the address, and put the key into the environment",
@@ -441,7 +449,7 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
     def cost(usage: Usage) -> float | None:
         return price(name, endpoint.base_url, usage)
 
-    return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose)
+    return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose, direct=chat.ask)
 
 
 def _open(name: str, options: ModelOptions) -> ChatModel:

@@ -82,6 +82,7 @@ class Metered:
             reply = replace(reply, text=self._ledger.blot(reply.text))
             self._ledger.add_reply(key, request, reply, role=self._role)
             self._meter.settle(ticket, reply.usage)
+            await self._ledger.committed()
             outcome = reply
             return reply
         except AutoflowError as error:

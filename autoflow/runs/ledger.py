@@ -1,9 +1,11 @@
 """The ledger of a run: replies, results, faults, trials and events in one append-only SQLite file.
 
-A row is committed before the method returns. The file is in WAL mode with `synchronous=NORMAL`: a killed process
-loses nothing that was returned; a power cut can lose the last rows, which are then done again.
+Rows added in one turn of an event loop are committed together at its end, and `committed` waits for that; where no loop
+runs, a row is committed before the method returns. The file is in WAL mode with `synchronous=NORMAL`: a killed process
+loses nothing that was committed; a power cut can lose the last rows, which are then done again.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -163,6 +165,8 @@ class Ledger:
 
         self._clock = clock
         self._sitting = 0
+        self._turn: list[asyncio.Future[None]] | None = None
+        self._broken: RunError | None = None
         try:
             self._db: sqlite3.Connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         except sqlite3.OperationalError as error:
@@ -189,11 +193,26 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Note how long this sitting lasted and release the file. Safe to call twice."""
+        """Commit what is open, note how long this sitting lasted, release the file. Safe to call twice."""
+        self._end_turn()
         if self._sitting:
             self._beat(self._clock())
             self._sitting = 0
         self._db.close()
+
+    async def committed(self) -> None:
+        """Wait until all that was added so far is on record for good.
+
+        Raises:
+            RunError: If it could not be written.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._turn is not None:
+            # One for each caller: a caller that is cancelled takes its own with it.
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._turn.append(waiter)
+            await waiter
 
     # Replies
 
@@ -284,7 +303,9 @@ class Ledger:
             return known
         spend = spend_of(trace)
         result = Result(place, score, trace.answer, spend, trace.seconds)
-        self._execute("BEGIN")
+        self._join()
+        # Both rows or none, also within a turn's transaction.
+        self._execute("SAVEPOINT result")
         try:
             cursor = self._execute(
                 "INSERT INTO results (candidate, split, task, epoch, score, reason, details, answer, calls,"
@@ -311,11 +332,12 @@ class Ledger:
                 ),
             )
             self._write("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, serial.dumps(trace)))
-            self._execute("COMMIT")
+            self._execute("RELEASE result")
         except BaseException:
             # A full disk ends the transaction by itself.
             if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+                self._db.execute("ROLLBACK TO result")
+                self._db.execute("RELEASE result")
             raise
         return result
 
@@ -421,10 +443,44 @@ class Ledger:
     # Below the surface
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        self._join()
         self._execute(statement, values)
         now = self._clock()
         if now - self._beat_at >= _BEAT_S:
             self._beat(now)
+
+    def _join(self) -> None:
+        """Have what follows committed at the end of this turn of the loop, if there is one."""
+        if self._broken is not None:
+            raise self._broken
+        if self._turn is not None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._execute("BEGIN")
+        self._turn = []
+        loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        try:
+            self._execute("COMMIT")
+        except RunError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            # Nobody may be waiting; then whoever writes next is told.
+            self._broken = error
+        for waiter in turn:
+            if waiter.done():
+                continue
+            if self._broken is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(self._broken)
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         clean = tuple(self.blot(value) if isinstance(value, str) else value for value in values)

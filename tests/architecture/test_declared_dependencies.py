@@ -52,15 +52,16 @@ def declared(root: Path) -> dict[str, set[str]]:
 
 
 def test_every_import_of_the_package_is_declared(root: Path, declared: dict[str, set[str]]) -> None:
-    files = [*(root / "autoflow").rglob("*.py"), *(root / "benchmarks").rglob("*.py")]
+    measurements = set((root / "benchmarks" / "performance").rglob("*.py"))
+    files = [*(root / "autoflow").rglob("*.py"), *(set((root / "benchmarks").rglob("*.py")) - measurements)]
     allowed = set().union(*(names for extra, names in declared.items() if extra != "dev"))
     # Scripts that measure use the made-up runs and servers of the tests.
     helpers = {path.stem for folder in ("tests", "benchmarks/performance") for path in (root / folder).rglob("*.py")}
     assert _undeclared(files, allowed, {"benchmark", *helpers}) == []
 
 
-def test_every_import_of_the_tests_is_declared(root: Path, declared: dict[str, set[str]]) -> None:
-    files = list((root / "tests").rglob("*.py"))
+def test_every_import_of_tests_and_measurements_is_declared(root: Path, declared: dict[str, set[str]]) -> None:
+    files = [*(root / "tests").rglob("*.py"), *(root / "benchmarks" / "performance").rglob("*.py")]
     own = {path.stem for path in files}
     assert _undeclared(files, set().union(*declared.values()), own) == []
 

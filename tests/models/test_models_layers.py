@@ -153,12 +153,13 @@ async def test_time_out_from_inside_is_not_taken_for_ours() -> None:
 async def test_limit_halves_once_for_a_burst_and_grows_back() -> None:
     gate = asyncio.Event()
     model = Staged(*[BUSY] * 8, wait=gate.wait)
-    layer = Limited(model, most=16, start=8)
+    layer = Limited(model, most=16)
+    assert layer.limit == 16
     burst = [asyncio.create_task(layer.complete(ASK)) for _ in range(8)]
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(*burst, return_exceptions=True)
-    assert layer.limit == 4
+    assert layer.limit == 8
     for _ in range(200):
         await layer.complete(ASK)
     assert layer.limit == layer.concurrency == 16
@@ -185,7 +186,7 @@ async def test_never_more_in_flight_than_the_limit_and_turns_survive_cancellatio
         finally:
             flying -= 1
 
-    layer = Limited(Staged(wait=work), most=3, start=3)
+    layer = Limited(Staged(wait=work), most=3)
     tasks = [asyncio.create_task(layer.complete(ASK)) for _ in range(60)]
     rng = random.Random(5)
     for _ in range(20):

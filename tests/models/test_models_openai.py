@@ -1,4 +1,4 @@
-"""The `openai` provider over real HTTP on loopback, through the real SDK."""
+"""The `openai` provider over real HTTP on loopback."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.runnables import RunnableLambda
 from openai_server import EMPTY, HANG, MALFORMED, RESET, SERVER_ERROR, TOO_MANY, TRUNCATED, Fault, serve
 
 from autoflow.core.model import Message, Model, Reply, Request, Sampling
@@ -130,6 +131,32 @@ async def test_server_that_is_not_there_is_transient_and_named() -> None:
     error = await fault_of("http://127.0.0.1:9/v1")
     assert error.transient
     assert "127.0.0.1:9" in str(error)
+
+
+def test_address_that_is_none_is_refused_before_anything_is_asked() -> None:
+    for url in ("ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://"):
+        with pytest.raises(UsageError, match="no address of a server"):
+            open_model("openai/x", ModelOptions(base_url=url))
+
+
+async def test_proxy_of_the_environment_is_used_unless_the_host_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serve(replies=["by proxy"]) as server:
+        # The test server serves as one: a proxy is asked for the whole address, whose path it then looks at.
+        monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+        assert (await ask("http://models.invalid/v1")).text == "by proxy"
+        assert server.headers[0]["Host"] == "models.invalid"
+        monkeypatch.setenv("no_proxy", "models.invalid")
+        assert (await fault_of("http://models.invalid/v1")).transient
+
+
+def test_one_model_serves_one_loop_after_another() -> None:
+    with serve(replies=["x"]) as server:
+        model = open_model("openai/m", replace(ONCE, base_url=server.url))
+        for _ in range(2):
+            assert asyncio.run(model.complete(HELLO)).text == "x"
+        asyncio.run(model.aclose())
 
 
 async def test_all_transient_faults_in_a_row_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,6 +385,23 @@ async def test_langchain_callbacks_see_every_call() -> None:
     assert seen == ["Say hello.", "hi"]
     assert answer.text == "hi"
     assert server.bodies[1]["logprobs"] is True
+
+
+async def test_callbacks_around_the_caller_see_its_calls_too() -> None:
+    seen: list[str] = []
+
+    class Watcher(AsyncCallbackHandler):
+        async def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+            seen.append(response.generations[0][0].text)
+
+    with serve(replies=["hi"]) as server:
+        model = open_model("openai/m", replace(ONCE, base_url=server.url))
+        chain = RunnableLambda(lambda request: request, afunc=model.complete)
+        watched = await chain.ainvoke(HELLO, {"callbacks": [Watcher()]})
+        alone = await chain.ainvoke(HELLO)
+        await model.aclose()
+    assert seen == ["hi"]
+    assert replace(watched, seconds=0.0) == replace(alone, seconds=0.0)
 
 
 async def test_cancelled_call_frees_its_place() -> None:

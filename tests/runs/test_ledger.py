@@ -1,5 +1,6 @@
 """The ledger keeps what it was given, adds it up, and tells damage from data."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -210,6 +211,61 @@ def test_full_disk_is_named_and_leaves_the_record_sound(ledger: Ledger, path: Pa
         ledger.add_reply("k", REQUEST, Reply("x" * 100_000, "m"), role="interpreter")
     with Ledger.reading(path) as other:
         assert other.spend().calls == 0
+
+
+async def test_what_is_added_in_one_turn_is_committed_together(ledger: Ledger, path: Path) -> None:
+    async def add(number: int) -> int:
+        ledger.add_reply(str(number), REQUEST, Reply("x", "m"), role="interpreter")
+        ledger.add_result(Place("c", "test", str(number), 0), Score(1.0), _trace())
+        await ledger.committed()
+        with Ledger.reading(path) as other:
+            return other.spend().calls + len(list(other.results("c", "test")))
+
+    ledger.add_reply("first", REQUEST, Reply("x", "m"), role="interpreter")
+    with Ledger.reading(path) as other:
+        assert other.reply("first") is None
+    assert await asyncio.gather(*(add(number) for number in range(5))) == [11] * 5
+    # With nothing open there is nothing to wait for.
+    await ledger.committed()
+
+
+async def test_one_that_waits_for_the_commit_can_be_cancelled_alone(ledger: Ledger) -> None:
+    async def add() -> None:
+        ledger.add_event("x")
+        await ledger.committed()
+
+    async def cancel() -> None:
+        first.cancel()
+        await ledger.committed()
+
+    first, second = asyncio.create_task(add()), asyncio.create_task(cancel())
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert (first.cancelled(), second.cancelled()) == (True, False)
+    assert len(ledger.events()) == 1
+
+
+async def test_closing_commits_what_the_turn_has_added(ledger: Ledger, path: Path) -> None:
+    ledger.add_event("x")
+    ledger.close()
+    with Ledger.reading(path) as other:
+        assert [event.kind for event in other.events()] == ["x"]
+
+
+async def test_commit_that_fails_is_told_to_all_who_wait_and_to_the_next_who_writes(ledger: Ledger) -> None:
+    async def add() -> None:
+        ledger.add_event("x")
+        await ledger.committed()
+
+    async def end_it() -> None:
+        ledger._db.execute("ROLLBACK")  # what a full disk does by itself
+        await ledger.committed()
+
+    outcomes = await asyncio.gather(add(), end_it(), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [RunError, RunError]
+    with pytest.raises(RunError, match="cannot be written"):
+        ledger.add_event("y")
+    with pytest.raises(RunError, match="cannot be written"):
+        await ledger.committed()
 
 
 def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,279 @@
+"""How close an evaluation comes to the network: ours beside the least that asyncio can do, over loopback HTTP.
+
+    python benchmarks/performance/evaluation_throughput.py [--tasks 500] [--connections 64] [--rounds 3] [--json]
+
+A server with a fixed latency answers in a process of its own (`loopback.py`). Each row is a client process that carries
+out `--tasks` tasks of three calls, the later ones with the earlier replies in the prompt:
+
+    aiohttp       plain asyncio and aiohttp: encode, post, decode
+    openai SDK    plain asyncio and the openai SDK with its aiohttp transport
+    autoflow      `autoflow.bench.bench`: a workflow of three steps through the `openai` provider, with retries, limits,
+                  budget, ledger, scores, intervals and the report on disk
+
+All do the same calls, check every answer, and are warmed up with as many tasks as there are connections. Rows take
+turns; each figure is the median over the rounds. The ideal wall time is calls x latency / connections.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from loopback import serve
+
+STEPS = (
+    "Read the problem and name the quantity that is asked for, with its unit, in one short line.",
+    "Work out the quantity step by step, using only what the problem states and what was found before.",
+    "State the final number alone.",
+)
+SYSTEM = "You carry out one step of a workflow at a time. Answer the step's instruction, and nothing else." * 3
+ROWS = ("aiohttp", "openai SDK", "autoflow")
+
+FLOOR_SHARE = 0.95
+"""At 100 ms: our throughput as a share of aiohttp's, at least."""
+
+MORE_CPU_MS = 0.6
+"""At 5 ms: our CPU time a call beyond that of the openai SDK, at most."""
+
+
+def text_of(number: int) -> str:
+    """A problem of ordinary length, with its number in it."""
+    return (
+        f"Problem #{number}#. A library lends {number % 37 + 3} books a day on weekdays and twice as many on Saturdays;"
+        " it is closed on Sundays. Every fourth book comes back late and costs its reader 40 cents a day, for three"
+        " days on average. How much does the library take in fees in a month of four weeks, in whole euros?"
+    )
+
+
+def messages_of(number: int) -> Iterator[list[dict[str, str]]]:
+    """The prompts of a task's calls."""
+    turns = [{"role": "system", "content": SYSTEM}]
+    for index, step in enumerate(STEPS):
+        turns.append({"role": "user", "content": step if index else f"{text_of(number)}\n\n{step}"})
+        yield list(turns)
+        turns.append({"role": "assistant", "content": str(number)})
+
+
+async def _each(numbers: Iterator[int], connections: int, one: Callable[[int], Awaitable[None]]) -> None:
+    async def work() -> None:
+        for number in numbers:
+            await one(number)
+
+    await asyncio.gather(*(work() for _ in range(connections)))
+
+
+def _checked(reply: str | None, number: int) -> None:
+    if reply is None or reply.strip() != str(number):
+        raise AssertionError(f"task {number} got {reply!r}")
+
+
+Run = Callable[[range], Awaitable[None]]
+
+
+async def _aiohttp(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
+    import aiohttp
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
+
+        async def one(number: int) -> None:
+            for messages in messages_of(number):
+                body = {"model": "loopback", "messages": messages, "temperature": 0.0, "max_tokens": 64}
+                async with session.post(f"{url}/chat/completions", json=body) as answer:
+                    reply = json.loads(await answer.read())
+                _checked(reply["choices"][0]["message"]["content"], number)
+
+        async def run(numbers: range) -> None:
+            await _each(iter(numbers), connections, one)
+
+        await measure(run)
+
+
+async def _openai(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
+    import openai
+
+    client = openai.AsyncOpenAI(
+        api_key="none", base_url=url, max_retries=0, http_client=openai.DefaultAioHttpClient(base_url=url)
+    )
+
+    async def one(number: int) -> None:
+        for messages in messages_of(number):
+            answer = await client.chat.completions.create(
+                model="loopback",
+                messages=messages,  # type: ignore[arg-type]
+                temperature=0.0,
+                max_tokens=64,
+            )
+            _checked(answer.choices[0].message.content, number)
+
+    async def run(numbers: range) -> None:
+        await _each(iter(numbers), connections, one)
+
+    await measure(run)
+    await client.close()
+
+
+async def _autoflow(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
+    from autoflow.bench import BenchConfig, bench
+    from autoflow.core.benchmark import Benchmark
+    from autoflow.core.model import Sampling
+    from autoflow.core.score import Score
+    from autoflow.core.task import Task
+    from autoflow.core.trace import Trace
+    from autoflow.core.workflow import Step, Workflow
+    from autoflow.interpreter.settings import Settings
+    from autoflow.models.factory import open_model
+    from autoflow.models.options import ModelOptions
+
+    class Same:
+        """Whether the answer is the task's number."""
+
+        label = "accuracy"
+
+        async def score(self, task: Task, trace: Trace) -> Score:
+            _checked(str(trace.answer), int(str(task.reference["number"])))
+            return Score(1.0)
+
+    workflow = Workflow(
+        "three steps",
+        (
+            Step("read", "process", STEPS[0], next="work"),
+            Step("work", "process", STEPS[1], next="state"),
+            Step("state", "terminal", STEPS[2]),
+        ),
+    )
+    benchmark = Benchmark("loopback", "Numbers.", (), (), Same())
+    model = open_model("openai/loopback", ModelOptions(base_url=url, max_concurrency=connections))
+    with tempfile.TemporaryDirectory() as folder:
+
+        async def run(numbers: range) -> None:
+            tasks = [Task(str(number), text_of(number), reference={"number": number}) for number in numbers]
+            config = BenchConfig(
+                benchmark.name,
+                "openai/loopback",
+                settings=Settings(sampling=Sampling(max_tokens=64)),
+                base_url=url,
+                concurrency=connections * 3 // 2,
+            )
+            path = Path(folder) / str(numbers.start)
+            report = await bench(config, workflow, benchmark, model, tasks=tasks, folder=path)
+            assert report.state == "complete"
+            assert report.spend.calls == len(numbers) * len(STEPS), report.spend
+            assert report.interval is not None
+            assert (report.interval.mean, report.interval.n) == (1.0, len(numbers))
+
+        await measure(run)
+    await model.aclose()
+
+
+CLIENTS = {"aiohttp": _aiohttp, "openai SDK": _openai, "autoflow": _autoflow}
+
+
+def client(row: str, url: str, tasks: int, connections: int, profile: str | None) -> dict[str, float]:
+    """One row, measured in this process: seconds of wall and of CPU."""
+    found: dict[str, float] = {}
+
+    async def measure(run: Run) -> None:
+        await run(range(10**6, 10**6 + connections))
+        profiler: Any = None
+        if profile is not None:
+            import cProfile
+
+            profiler = cProfile.Profile()
+            profiler.enable()
+        wall, cpu = time.perf_counter(), time.process_time()
+        await run(range(tasks))
+        found.update(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
+        if profiler is not None:
+            profiler.disable()
+            profiler.dump_stats(profile)
+
+    asyncio.run(CLIENTS[row](url, connections, measure))
+    return found
+
+
+def measured(latency_s: float, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Every row by its name."""
+    tasks, connections = options.tasks, options.connections
+    drawn: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
+    with serve(latency_s=latency_s) as server:
+        for _ in range(options.rounds):
+            for row in ROWS:
+                command = [sys.executable, __file__, "--client", row, "--url", server.url]
+                command += ["--tasks", str(tasks), "--connections", str(connections)]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                drawn[row].append(json.loads(done.stdout))
+    calls = tasks * len(STEPS)
+    ideal_s = calls * latency_s / connections
+    rows = {}
+    floor_s = statistics.median(one["wall_s"] for one in drawn["aiohttp"])
+    for row in ROWS:
+        wall_s = statistics.median(one["wall_s"] for one in drawn[row])
+        rows[row] = {
+            "wall_s": wall_s,
+            "ideal_share": ideal_s / wall_s,
+            "floor_share": floor_s / wall_s,
+            "cpu_ms_a_call": 1000 * statistics.median(one["cpu_s"] for one in drawn[row]) / calls,
+        }
+    return rows
+
+
+def main() -> int:
+    """Print the tables; 3 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency-ms", type=float, nargs="+", default=[100.0, 5.0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--client", choices=ROWS, help="measure one row in this process, against --url")
+    parser.add_argument("--url")
+    parser.add_argument("--profile", metavar="FILE", help="with --client: where cProfile's figures go")
+    options = parser.parse_args()
+    if options.client is not None:
+        print(json.dumps(client(options.client, options.url, options.tasks, options.connections, options.profile)))
+        return 0
+    settings = {latency_ms: measured(latency_ms / 1000, options) for latency_ms in options.latency_ms}
+    targets = {}
+    if 100.0 in settings:
+        share = settings[100.0]["autoflow"]["floor_share"]
+        targets[f"100 ms: at least {FLOOR_SHARE} of aiohttp's throughput"] = share >= FLOOR_SHARE
+    if 5.0 in settings:
+        rows = settings[5.0]
+        more = rows["autoflow"]["cpu_ms_a_call"] - rows["openai SDK"]["cpu_ms_a_call"]
+        targets[f"5 ms: at most {MORE_CPU_MS} ms of CPU a call more than the openai SDK"] = more <= MORE_CPU_MS
+    if options.json:
+        head = {
+            "schema": 1,
+            "tasks": options.tasks,
+            "calls_a_task": len(STEPS),
+            "connections": options.connections,
+            "rounds": options.rounds,
+            "python": sys.version.split()[0],
+            "cpus": os.cpu_count(),
+        }
+        print(json.dumps({**head, "latency_ms": settings, "targets": targets}, indent=2))
+    else:
+        for latency_ms, rows in settings.items():
+            print(f"\n{options.tasks} tasks x {len(STEPS)} calls, {latency_ms:g} ms, {options.connections} connections")
+            print(f"{'':<12} {'wall s':>8} {'of ideal':>9} {'of aiohttp':>11} {'CPU ms a call':>14}")
+            for row, values in rows.items():
+                print(
+                    f"{row:<12} {values['wall_s']:>8.2f} {values['ideal_share']:>9.2f} {values['floor_share']:>11.2f}"
+                    f" {values['cpu_ms_a_call']:>14.2f}"
+                )
+        print()
+        for what, met in targets.items():
+            print(f"target, {what}: {'met' if met else 'NOT MET'}")
+    return 0 if all(targets.values()) else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
