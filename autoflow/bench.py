@@ -21,6 +21,7 @@ from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget, Spend
 from autoflow.core.json import Json
 from autoflow.core.model import Model
+from autoflow.core.score import Score
 from autoflow.core.strategy import Evaluation
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
@@ -43,6 +44,7 @@ from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.runs.ledger import Ledger, Place
 from autoflow.runs.traces import Traces
 from autoflow.statistics import Interval, mean_interval
+from autoflow.summary import Secondary, secondary, secondary_json
 
 SCHEMA = 1
 """Version of `report.json`."""
@@ -164,6 +166,9 @@ class BenchReport:
     groups: tuple[Group, ...]
     """One a category, in the order of the tasks; empty where there are fewer than two."""
 
+    secondary: tuple[Secondary, ...]
+    """What the scorer measures beside the score, over the same tasks."""
+
     answered: tuple[str, ...]
     """The models that answered."""
 
@@ -216,6 +221,7 @@ class BenchReport:
                 {"category": group.category, **_interval(group.interval), "unscored": group.unscored}
                 for group in self.groups
             ],
+            "secondary": secondary_json(self.secondary),
             "answered": list(self.answered),
             "spend": _spend(self.spend),
             "rows": [
@@ -240,6 +246,7 @@ class BenchReport:
         if self.state != "complete":
             missing = sum(row.reason == NOT_RUN for row in self.rows)
             lines.append(f"not complete ({self.state}): {missing} of {len(self.rows)} tasks to do")
+        lines += [f"{item.measure}: {_said(item.interval)}" for item in self.secondary]
         lines.append(f"unscored {self.unscored} of {len(self.rows)}, of which not covered {self.not_covered}")
         if self.reasons:
             lines.append("reasons: " + ", ".join(f"{reason} {count}" for reason, count in self.reasons.items()))
@@ -442,6 +449,7 @@ def _report(
     answered: Sequence[str],
 ) -> BenchReport:
     rows: list[Row] = []
+    scored: list[list[Score]] = []
     seconds: dict[str, float] = {}
     candidate = workflow.fingerprint()
     for task, result in zip(tasks, evaluation.results, strict=True):
@@ -449,6 +457,8 @@ def _report(
         done = [item for item in drawn if item is not None]
         if done:
             seconds[task.id] = math.fsum(item.seconds for item in done)
+        if result.value is not None:
+            scored.append([item.score for item in done])
         rows.append(
             Row(
                 id=task.id,
@@ -472,6 +482,7 @@ def _report(
         interval=_mean(rows, config.seed),
         rows=tuple(rows),
         groups=_groups(rows, config.seed),
+        secondary=secondary(benchmark.scorer, scored, config.seed),
         answered=tuple(sorted({*ledger.models(), *answered})),
         spend=ledger.spend(),
         timing=Timing(meter.seconds, meter.spend.cached_calls, ledger.failed_calls(), seconds),

@@ -1,12 +1,13 @@
 """How an interval, a spend and a table read in the reports of `bench` and `improve`, as text and as JSON."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json
-from autoflow.statistics import Interval
+from autoflow.core.score import Measures, Score, Scorer
+from autoflow.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,49 @@ class Timing:
 
     rows: Mapping[str, float]
     """Seconds of each row's traces, as first recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secondary:
+    """The mean of a measure that stands beside the score."""
+
+    measure: str
+    """What it is called."""
+
+    interval: Interval | None
+    """`None` where no task has it."""
+
+
+def secondary(scorer: Scorer, tasks: Iterable[Sequence[Score]], seed: int) -> tuple[Secondary, ...]:
+    """The means of a scorer's secondary measures, averaged over epochs first.
+
+    A task that scored 0 without them, as one does on which the workflow failed, counts as 0 here, too.
+
+    Args:
+        tasks: The judgements of each task that has a score, one an epoch.
+    """
+    if not isinstance(scorer, Measures):
+        return ()
+    drawn = list(tasks)
+    found = []
+    for key, measure in scorer.secondary.items():
+        per_task = [[_secondary(score, key) for score in draws] for draws in drawn]
+        whole = [[value for value in values if value is not None] for values in per_task if None not in values]
+        means = [math.fsum(values) / len(values) for values in whole]
+        found.append(Secondary(measure, mean_interval(means, seed=seed) if means else None))
+    return tuple(found)
+
+
+def _secondary(score: Score, key: str) -> float | None:
+    value = score.details.get(key)
+    if isinstance(value, int | float):
+        return float(value)
+    return 0.0 if score.value == 0 else None
+
+
+def secondary_json(found: Sequence[Secondary]) -> list[dict[str, Json]]:
+    """One object a measure."""
+    return [{"measure": item.measure, **interval_json(item.interval)} for item in found]
 
 
 def total(spends: Sequence[Spend]) -> Spend:

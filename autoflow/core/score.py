@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autoflow.core.json import Json
 from autoflow.core.task import Task
@@ -39,4 +39,14 @@ class Scorer(Protocol):
         Raises:
             SandboxError: If the judge itself could not run; the score is then `None`.
         """
+        ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A scorer with measures beside its score, which every report shows as well."""
+
+    @property
+    def secondary(self) -> Mapping[str, str]:
+        """Key in `Score.details` -> what reports call it. The value there is in [0, 1], or a truth value."""
         ...

@@ -415,7 +415,7 @@ class _Driver:
 
     def report(self, settled: Mapping[str, Json]) -> ImproveReport:
         """What this sitting knows."""
-        made, seconds = rows(self._trials, self._ledger, self._config.seed)
+        made, seconds = rows(self._trials, self._ledger, self._benchmark.scorer, self._config.seed)
         tests = test_rows(self._tests, self._config.seed)
         frozen = self._frozen()
         best = None if frozen is None else next(iter(frozen), self._fallback())

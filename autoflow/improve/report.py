@@ -15,12 +15,14 @@ from autoflow.improve.selection import HAND_WRITTEN
 from autoflow.language.dump import dump
 from autoflow.statistics import Comparison, Interval, p_text, verdict
 from autoflow.summary import (
+    Secondary,
     Timing,
     aligned,
     count,
     interval_cell,
     interval_json,
     interval_text,
+    secondary_json,
     spend_json,
     spend_text,
 )
@@ -61,6 +63,9 @@ class Row:
     dropped: Dropped | None
     """Set where validation ended early because the candidate was beaten; `against` is then `None`."""
 
+    secondary: tuple[Secondary, ...]
+    """On validation: what the scorer measures beside the score."""
+
     against: Comparison | None
     """On validation, with the hand-written workflow."""
 
@@ -79,6 +84,7 @@ class TestRow:
 
     id: str
     measured: Measured
+    secondary: tuple[Secondary, ...]
     against: Comparison | None
     """With the hand-written workflow; `None` for itself, and where there is none."""
 
@@ -170,6 +176,7 @@ class ImproveReport:
                 {
                     "id": row.id,
                     **_measured_json(row.measured),
+                    "secondary": secondary_json(row.secondary),
                     "against_hand_written": _comparison_json(row.against, row.p_holm),
                     **spend_json(row.spend),
                 }
@@ -181,8 +188,9 @@ class ImproveReport:
 
     def table(self) -> list[list[str]]:
         """The rows as text, the heading first; `*` marks the best."""
-        heading = ["workflow", "train", "validation", "n", "unscored", "calls", "tokens", "task seconds", "note"]
-        return [heading, *(self._cells(row) for row in self.rows)]
+        measures = [item.measure for item in self.rows[0].secondary] if self.rows else []
+        heading = ["workflow", "train", "validation", *measures, "n", "unscored", "calls", "tokens", "task seconds"]
+        return [[*heading, "note"], *(self._cells(row) for row in self.rows)]
 
     def _cells(self, row: Row) -> list[str]:
         validation = row.validation
@@ -191,6 +199,7 @@ class ImproveReport:
             f"{row.id}{' *' if row.id == self.best else ''}",
             _mean_cell(row.train),
             interval_cell(validation.interval if validation else None),
+            *("-" if item.interval is None else f"{item.interval.mean:.3f}" for item in row.secondary),
             "-" if validation is None or validation.interval is None else str(validation.interval.n),
             "-" if row.train is None else str(row.train.unscored + (validation.unscored if validation else 0)),
             str(row.spend.calls) if row.valid else "-",
@@ -217,7 +226,8 @@ class ImproveReport:
             for row in self.test:
                 against = "" if row.against is None else f"; against {HAND_WRITTEN}: {verdict(row.against)}"
                 unscored = f", unscored {row.measured.unscored}" if row.measured.unscored else ""
-                lines.append(f"  {row.id}: {interval_text(row.measured.interval)}{unscored}{against}")
+                beside = "".join(f"; {item.measure} {interval_cell(item.interval)}" for item in row.secondary)
+                lines.append(f"  {row.id}: {interval_text(row.measured.interval)}{unscored}{beside}{against}")
             lines.append("")
         lines.append(self.verdict)
         if self.best is not None:
@@ -259,6 +269,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "repairs": row.repairs,
         "train": None if row.train is None else _measured_json(row.train),
         "validation": None if row.validation is None else _measured_json(row.validation),
+        "secondary": secondary_json(row.secondary),
         "dropped": None if row.dropped is None else asdict(row.dropped),
         "against_hand_written": _comparison_json(row.against, row.p_holm),
         **spend_json(row.spend),

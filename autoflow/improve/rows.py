@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from autoflow.bench import BenchReport
+from autoflow.core.score import Score, Scorer
 from autoflow.core.strategy import Evaluation, Trial
 from autoflow.improve.report import Measured, Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN, compared, compared_values, distinct, hand_written, same
 from autoflow.runs.ledger import Ledger, Result
 from autoflow.statistics import Comparison, holm, mean_interval
-from autoflow.summary import total
+from autoflow.summary import secondary, total
 
 
 def measured(evaluation: Evaluation, seed: int) -> Measured:
@@ -24,7 +25,9 @@ def results(trial: Trial, split: str, ledger: Ledger) -> list[Result]:
     return [] if workflow is None else list(ledger.results(workflow.fingerprint(), split))
 
 
-def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row, ...], dict[str, float]]:
+def rows(
+    trials: Sequence[Trial], ledger: Ledger, scorer: Scorer, seed: int
+) -> tuple[tuple[Row, ...], dict[str, float]]:
     """A row a trial, in order, and the seconds of each workflow's traces by trial id."""
     against = _against_hand_written(trials, seed)
     raced = [trial.validation.dropped for trial in distinct(trials) if trial.validation is not None]
@@ -35,8 +38,9 @@ def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row,
         workflow = trial.proposal.workflow
         earlier = None if workflow is None else same(trials[:number], workflow)
         found: list[Result] = []
+        validated = results(trial, "validation", ledger)
         if workflow is not None and earlier is None:
-            found = results(trial, "train", ledger) + results(trial, "validation", ledger)
+            found = results(trial, "train", ledger) + validated
             seconds[trial.id] = math.fsum(result.seconds for result in found)
         made.append(
             Row(
@@ -51,6 +55,7 @@ def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row,
                 repairs=trial.proposal.repairs,
                 train=None if trial.train is None else measured(trial.train, seed),
                 validation=None if trial.validation is None else measured(trial.validation, seed),
+                secondary=secondary(scorer, _scored(trial.validation, validated), seed),
                 dropped=None if trial.validation is None else trial.validation.dropped,
                 against=against.get(trial.id),
                 p_holm=adjusted.get(trial.id),
@@ -58,6 +63,16 @@ def rows(trials: Sequence[Trial], ledger: Ledger, seed: int) -> tuple[tuple[Row,
             )
         )
     return tuple(made), seconds
+
+
+def _scored(evaluation: Evaluation | None, found: Sequence[Result]) -> list[list[Score]]:
+    """The judgements of each task that has a score, its epochs together."""
+    scored = () if evaluation is None else (item.task for item in evaluation.results if item.value is not None)
+    by_task: dict[str, list[Score]] = {task: [] for task in scored}
+    for result in found:
+        if result.place.task in by_task:
+            by_task[result.place.task].append(result.score)
+    return list(by_task.values())
 
 
 def _against_hand_written(trials: Sequence[Trial], seed: int) -> dict[str, Comparison]:
@@ -88,6 +103,7 @@ def test_rows(tests: Sequence[tuple[str, BenchReport]], seed: int) -> tuple[Test
         TestRow(
             name,
             Measured(report.interval, report.unscored),
+            report.secondary,
             against.get(name),
             adjusted.get(name),
             total([row.spend for row in report.rows]),

@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.score import Score
@@ -31,6 +32,7 @@ class DropF1:
     """Key of `Task.reference`: the right answers, each a text or a list of spans."""
 
     label: str = "DROP F1"
+    secondary: ClassVar[Mapping[str, str]] = {"em": "exact match"}
 
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the answer; exact match is in the details as `em`.

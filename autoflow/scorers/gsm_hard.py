@@ -1,11 +1,12 @@
 """`gsm-hard`: GSM-Hard's published rule, 1 if the answer's number is less than 0.1 away from the reference, else 0.
 
 Source: ADAS and W4S compare |p - g| < 0.1. 41 references are below 1 in size, where that lets nearly anything pass, so
-the strict verdict (1e-6, relative) stands beside it in the details; `--scorer numeric` scores by it.
+the strict verdict (1e-6, relative) stands beside it in every report; `--scorer numeric` scores by it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.score import Score
@@ -24,6 +25,7 @@ class GsmHard:
 
     field: str = "answer"
     label: str = "match within 0.1"
+    secondary: ClassVar[Mapping[str, str]] = {"strict": "match within 1e-6"}
 
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the answer; `strict` in the details is the verdict at 1e-6, relative.

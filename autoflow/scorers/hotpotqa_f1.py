@@ -6,6 +6,7 @@ is yes, no or noanswer. AFlow leaves that rule out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.score import Score
@@ -24,6 +25,7 @@ class HotpotqaF1:
 
     field: str = "answer"
     label: str = "HotpotQA F1"
+    secondary: ClassVar[Mapping[str, str]] = {"em": "exact match"}
 
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the answer.

@@ -9,6 +9,7 @@ import string
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.score import Score
@@ -28,6 +29,7 @@ class TokenF1:
     """Key of `Task.reference`; a list there holds several right answers."""
 
     label: str = "token F1"
+    secondary: ClassVar[Mapping[str, str]] = {"em": "exact match"}
 
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the answer.
