@@ -49,6 +49,14 @@ async def test_a_beaten_candidate_is_spared_the_rest_of_validation(tmp_path: Pat
     assert report.dropped == 1
 
 
+async def test_progress_is_told_of_all_of_validation(tmp_path: Path) -> None:
+    run = Bench(writer(level(22), level(1)), count=TASKS)
+    await run.improve(tmp_path, TWO_ROUNDS)
+    told = [event.progress for event in run.events if event.progress is not None and event.trial == "r2c1"]
+    assert {progress.total for progress in told} == {TASKS}
+    assert told[-1].done == 16
+
+
 async def test_no_race_runs_every_task_and_chooses_the_same(tmp_path: Path) -> None:
     run = Bench(writer(level(22), level(1)), count=TASKS)
     report = await run.improve(tmp_path, replace(TWO_ROUNDS, race=False))

@@ -503,6 +503,9 @@ class _Driver:
     def _progress(self, progress: Progress) -> None:
         if self._given.on_event is not None and self._now is not None:
             trial, number, split = self._now
+            if split == "validation":
+                # A race scores it part by part; a person wants to know how far it is of all.
+                progress = replace(progress, total=len(self._benchmark.validation) * self._config.epochs)
             message = f"{trial} {split}: {progress.done} of {progress.total}"
             self._given.on_event(ImproveEvent("progress", message, number, trial, split, progress))
 
