@@ -62,6 +62,9 @@ class Definition(BaseModel):
     baseline: str | None = None
     """Path of a workflow: in the folder, or one of the bundled `workflows/`."""
 
+    operators: str | list[Any] | None = None
+    """What a generator is given: a set's name or path, or a list of operators; `None`: all that are in reach."""
+
     options: dict[str, Any] = Field(default_factory=dict)
     """The options that benchmark.py's functions take, with their defaults."""
 

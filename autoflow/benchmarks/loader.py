@@ -6,6 +6,7 @@ from typing import Any
 
 from autoflow import plugins, resources
 from autoflow.benchmarks import folder as folders
+from autoflow.benchmarks import operator_sets
 from autoflow.benchmarks.folder import Folder
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.json import Json, digest
@@ -14,6 +15,7 @@ from autoflow.core.score import Scorer
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError
 from autoflow.language import document
+from autoflow.operators.library import library
 from autoflow.scorers import function
 
 names = folders.names
@@ -38,13 +40,14 @@ def load(
 
     Raises:
         UnknownNameError: For an unknown benchmark, scorer or option, listing what exists.
-        DataError: If definition, data or code is at fault; with file and line.
+        DataError: If definition, operator set, data or code is at fault; with file and line.
         WorkflowError: If the baseline cannot be read.
     """
     opened = folders.open_folder(name_or_path, options or {})
     definition = opened.placed.definition
     ((default, parameters),) = definition.scorer.items()
     name = scorer if scorer is not None else default
+    own = _operators(opened)
     train, validation = (opened.split(split) if split in definition.splits else () for split in folders.LEARNING)
     return Benchmark(
         name=definition.name,
@@ -52,7 +55,8 @@ def load(
         train=train,
         validation=validation,
         scorer=_scorer(opened, name, {**(parameters if name == default else {}), **(scorer_options or {})}),
-        operators=_operators(opened),
+        operators=own,
+        operator_set=_operator_set(opened, own),
         baseline=_baseline(opened),
         fingerprint=digest(
             [opened.fingerprint(), name, _own_scorer(opened, name), *([dict(scorer_options)] if scorer_options else [])]
@@ -90,6 +94,25 @@ def _operators(opened: Folder) -> Mapping[str, Operator]:
         return {}
     found: Mapping[str, Operator] = opened.code.call("operators", opened.options)
     return found
+
+
+def _operator_set(opened: Folder, own: Mapping[str, Operator]) -> tuple[str, ...] | None:
+    written = opened.placed.definition.operators
+    if written is None:
+        return None
+    cards = {name: operator.card for name, operator in {**library(), **own}.items()}
+    if isinstance(written, str):
+        try:
+            return operator_sets.load(written, cards, opened.path)
+        except UnknownNameError as error:
+            raise opened.placed.yaml.error(("operators",), error.message, hint=error.hint) from error
+    return operator_sets.checked(
+        written,
+        cards,
+        lambda place, message, hint: opened.placed.yaml.error(
+            ("operators", *place), f"operators: {message}", hint=hint
+        ),
+    )
 
 
 def _baseline(opened: Folder) -> Workflow | None:

@@ -18,6 +18,15 @@ Operators = Annotated[
         "after a benchmark gets that benchmark's by itself.",
     ),
 ]
+OperatorSet = Annotated[
+    str | None,
+    typer.Option(
+        "--operators",
+        metavar="SET",
+        help="The operators that the generator may use: a set's name (see autoflow operators), or a YAML file with a "
+        "list of names. Default: the benchmark's own set, else all.",
+    ),
+]
 Interpreter = Annotated[
     str, typer.Option("--interpreter", metavar="MODEL", help="The model that runs workflows: provider/model.")
 ]

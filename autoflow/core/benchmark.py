@@ -32,3 +32,6 @@ class Benchmark:
 
     notes: tuple[str, ...] = ()
     """What every report on this benchmark must say, one sentence each."""
+
+    operator_set: tuple[str, ...] | None = None
+    """The operators that a generator is given, by name; `None`: all in reach. A workflow may use any in reach."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from autoflow.core.json import Json
 from autoflow.core.model import Message, Model, Sampling
@@ -28,7 +28,8 @@ class Card:
     """JSON Schema of each parameter, by name. One with `default` is optional; others are required."""
 
     kind: Literal["model", "tool"] = "model"
-    """`model`: a pattern of language-model calls; `tool`: a function or an expert model."""
+    """`model`: a way to carry out a step on what it reads, by calls of a language model or by plain code; `tool`: a
+    function or an expert model that takes and leaves typed values along the path, and is listed to the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Invocation:
     """Results that the step reads: step name -> result, in the order they were left."""
 
     task: Task
+    """Its `context` is for operators to read; its `reference` is empty: that is the scorer's alone."""
+
     parameters: Mapping[str, Json]
     output: Mapping[str, Json] | None
     """JSON Schema that the result must fit."""
@@ -57,6 +60,9 @@ class Invocation:
     """Base of the sample indices of this visit's calls; see `Request.sample`."""
 
     timeout_s: float | None = None
+
+    seed: int = 0
+    """Of what the operator draws itself: equal in a repeated run, another in each visit, item and run of the task."""
 
 
 class Operator(Protocol):
@@ -75,4 +81,13 @@ class Operator(Protocol):
             ReplyError: If the model's reply cannot be used.
             ProviderError, SandboxError: For faults that are no workflow's.
         """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """An operator that says beforehand how many model calls a step makes; estimates ask for it."""
+
+    def calls(self, parameters: Mapping[str, Json]) -> tuple[int, int | None]:
+        """The least and the most under these parameters, with every reply readable; `None`: no bound."""
         ...

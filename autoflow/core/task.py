@@ -15,7 +15,8 @@ class Task:
     """The problem as the model reads it."""
 
     context: Mapping[str, Json] = field(default_factory=dict)
-    """More that a step may read: a document, public tests, file handles."""
+    """More that operators read: documents to search, public tests, file handles. Shown in no prompt by itself: what
+    every model must see belongs into `text`."""
 
     reference: Mapping[str, Json] = field(default_factory=dict)
     """What the scorer needs: the gold answer. Never in a prompt, never in feedback."""

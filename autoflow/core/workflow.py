@@ -23,7 +23,7 @@ class Step:
     type: StepType
     instruction: str = ""
     """What to do, in words. `$(step name)` inserts a result, `$(task)` the task. Empty only on a terminal:
-    its answer is then the last result it reads, and no model is called."""
+    unless it names an operator, its answer is then the last result it reads, and no model is called."""
 
     operator: str = DEFAULT_OPERATOR
     parameters: Mapping[str, Json] = field(default_factory=dict)

@@ -62,6 +62,8 @@ class Limits:
 
     max_steps: int = 10
     max_instruction_chars: int = 400
+    max_parameter_chars: int = 1500
+    """Of a parameter that is a text: a role, a form, a function in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,8 @@ def form_of(model: Model) -> Form:
 def written(workflow: Workflow, form: Form, answer: Mapping[str, Json] | None = None) -> str:
     """The workflow in the form that the generator is asked to write, without the `answer` that terminals get anyway.
 
-    JSON leaves out what is empty or the default, and what a generated workflow cannot say: parameters, reads,
-    for_each and outputs. A workflow that is no straight list is shown to a writer of outlines as JSON.
+    JSON leaves out what is empty or the default, and what a generated workflow cannot say: reads, for_each and outputs.
+    A workflow that is no straight list is shown to a writer of outlines as JSON.
     """
     if form == "yaml":
         return dump(_with_output(workflow, answer, None)).strip()
@@ -194,16 +196,20 @@ def _steps(workflow: Workflow) -> list[dict[str, Json]]:
             "branches": [{"label": label, "target": target} for label, target in step.branches.items()],
             "max_visits": step.max_visits,
             "otherwise": step.otherwise,
+            "parameters": [{"name": name, "value": value} for name, value in step.parameters.items()],
         }
         for step in workflow.steps
     ]
 
 
-def _example(form: Form) -> str:
+def _example(form: Form, cards: Sequence[Card]) -> str:
     if form == "yaml":
         return written(EXAMPLE, form)
     # A step a line, every key there: what the schema will make the model write.
-    steps = ",\n".join(_json(step) for step in _steps(EXAMPLE))
+    without = set() if _parameters(cards) else {"parameters"}
+    steps = ",\n".join(
+        _json({key: value for key, value in step.items() if key not in without}) for step in _steps(EXAMPLE)
+    )
     return f'{{"name": {_json(EXAMPLE.name)}, "description": {_json(EXAMPLE.description)}, "steps": [\n{steps}]}}'
 
 
@@ -216,16 +222,43 @@ def answer_of(workflow: Workflow | None) -> Mapping[str, Json] | None:
 
 
 def usable(cards: Sequence[Card], form: Form) -> tuple[Card, ...]:
-    """The operators that a draft in this form can name: JSON has no parameters, so none that requires one."""
-    if form == "yaml":
-        return tuple(cards)
-    return tuple(card for card in cards if all("default" in schema for schema in card.parameters.values()))
+    """The operators that a draft in this form can name: none that requires a parameter which the form cannot state.
+
+    An outline states no parameters, JSON none that is an object.
+    """
+    return tuple(
+        card
+        for card in cards
+        if all("default" in schema or name in _offered(card, form) for name, schema in card.parameters.items())
+    )
+
+
+def _parameters(cards: Sequence[Card]) -> dict[str, Mapping[str, Json]]:
+    """The parameters that JSON can state, whichever operator's they are."""
+    found: dict[str, Mapping[str, Json]] = {}
+    for card in cards:
+        for name, schema in _offered(card, "json").items():
+            found.setdefault(name, schema)
+    return found
+
+
+def _offered(card: Card, form: Form) -> dict[str, Mapping[str, Json]]:
+    """The parameters of a card that a generator is shown: not those that without a value leave the run's setting."""
+    if form == "outline":
+        return {}
+    return {
+        name: schema
+        for name, schema in card.parameters.items()
+        if schema.get("default", "") is not None and (form == "yaml" or schema.get("type") != "object")
+    }
 
 
 def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
     """The first turns of a draft: what never changes first."""
     limits = request.limits
-    system: SystemPrompt | OutlinePrompt = SystemPrompt(_example(form), limits.max_steps, limits.max_instruction_chars)
+    system: SystemPrompt | OutlinePrompt = SystemPrompt(
+        _example(form, request.cards), limits.max_steps, limits.max_instruction_chars
+    )
     if form == "outline":
         system = OutlinePrompt(_json(outline.EXAMPLE), limits.max_steps - 1)
     user = RequestPrompt(
@@ -328,6 +361,12 @@ def _beyond(workflow: Workflow, limits: Limits) -> list[str]:
                 f'step "{_printable(step.name)}": the instruction has {len(step.instruction)} characters; '
                 f"at most {limits.max_instruction_chars} are allowed"
             )
+        for name, value in step.parameters.items():
+            if isinstance(value, str) and len(value) > limits.max_parameter_chars:
+                errors.append(
+                    f'step "{_printable(step.name)}": the parameter "{_printable(name)}" has {len(value)} characters; '
+                    f"at most {limits.max_parameter_chars} are allowed"
+                )
         if step.model is not None:
             # A draft that names models could spend on one that the user did not choose.
             errors.append(f'step "{_printable(step.name)}": remove the key `model`; the interpreter is given')
@@ -358,13 +397,18 @@ def _shortened(errors: Sequence[str]) -> tuple[str, ...]:
 
 def bounded_schema(cards: Sequence[Card], limits: Limits, form: Form = "json") -> dict[str, Json]:
     """The schema of a draft, with a bound on every text and list, so that every generation ends."""
-    operators = [card.name for card in usable(cards, "json")]
+    known = usable(cards, form)
+    operators = [card.name for card in known]
     if form == "outline":
         return outline.outline_schema(
             operators, max_steps=limits.max_steps, max_instruction_chars=limits.max_instruction_chars
         )
-    schema = generation_schema(operators, max_steps=limits.max_steps)
-    texts = {"instruction": limits.max_instruction_chars, "description": limits.max_instruction_chars}
+    schema = generation_schema(operators, _parameters(known), max_steps=limits.max_steps)
+    texts = {
+        "instruction": limits.max_instruction_chars,
+        "description": limits.max_instruction_chars,
+        "value": limits.max_parameter_chars,
+    }
     bounded = _bounded(schema, "", texts)
     assert isinstance(bounded, dict)  # noqa: S101  an object goes in
     return bounded
@@ -375,7 +419,8 @@ def _bounded(schema: Json, key: str, texts: Mapping[str, int]) -> Json:
         return [_bounded(item, key, texts) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: _bounded(item, name, texts) for name, item in schema.items()}
+    # What stands in a list or a choice of types is bounded as the key that holds it.
+    made = {name: _bounded(item, key if name in ("items", "anyOf") else name, texts) for name, item in schema.items()}
     kind = schema.get("type")
     if "enum" not in schema and (kind == "string" or (isinstance(kind, list) and "string" in kind)):
         made["maxLength"] = texts.get(key, _NAME_CHARS)
@@ -411,10 +456,11 @@ def extract(text: str) -> tuple[str, bool]:
 
 def _card_line(card: Card, form: Form, describe: bool) -> str:
     line = f"{card.name} ({', '.join(card.inputs)} -> {card.output}){f': {card.description}' if describe else ''}"
-    if not card.parameters or form != "yaml":
+    offered = _offered(card, form)
+    if not offered:
         return line
     settings = []
-    for name, schema in card.parameters.items():
+    for name, schema in offered.items():
         kind = schema.get("enum", schema.get("type", "any"))
         kind = "|".join(str(item) for item in kind) if isinstance(kind, list | tuple) else str(kind)
         default = f", default {json.dumps(schema['default'], ensure_ascii=False)}" if "default" in schema else ""

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from autoflow import plugins
+from autoflow.benchmarks import operator_sets
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
+from autoflow.core.operator import Card
 from autoflow.core.strategy import Strategy
 from autoflow.errors import UsageError
 from autoflow.interpreter.settings import Settings
+from autoflow.operators.library import library
 from autoflow.runs.folder import default_name
 
 Gate = Literal["all", "parent"]
@@ -54,6 +57,9 @@ class ImproveConfig:
     options: Mapping[str, Json] = field(default_factory=dict)
     """Of the benchmark."""
 
+    operators: str | None = None
+    """The operator set that the generator is given, its name or path; `None`: the benchmark's own."""
+
     train_limit: int | None = None
     """The first so many tasks of the split; `None`: all."""
 
@@ -92,6 +98,7 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "benchmark": benchmark.name,
         "data": benchmark.fingerprint,
         "options": dict(config.options),
+        "operators": [card.name for card in cards_of(config, benchmark)],
         "scorer": benchmark.scorer.label,
         "baseline": None if benchmark.baseline is None else benchmark.baseline.fingerprint(),
         "strategy": config.strategy,
@@ -111,6 +118,19 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "concurrency": config.concurrency,
         "budget": asdict(config.budget),
     }
+
+
+def cards_of(config: ImproveConfig, benchmark: Benchmark) -> tuple[Card, ...]:
+    """The operators that the generator is given.
+
+    Raises:
+        UnknownNameError: If there is no such operator set.
+        DataError: If it is no list of operators in reach; with file and line.
+    """
+    cards = {name: operator.card for name, operator in {**library(), **benchmark.operators}.items()}
+    if config.operators is None:
+        return operator_sets.chosen(cards, benchmark.operator_set)
+    return operator_sets.chosen(cards, operator_sets.load(config.operators, cards))
 
 
 def run_path(config: ImproveConfig, benchmark: Benchmark, runs: Path) -> Path:

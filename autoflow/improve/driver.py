@@ -21,7 +21,7 @@ from autoflow.core.strategy import Evaluation, Proposal, Situation, Strategy, Tr
 from autoflow.core.task import Task
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
 from autoflow.improve.claims import claim
-from autoflow.improve.config import ImproveConfig, make_strategy, resolved, run_path
+from autoflow.improve.config import ImproveConfig, cards_of, make_strategy, resolved, run_path
 from autoflow.improve.report import ImproveReport, dropped_text
 from autoflow.improve.rows import measured, results, rows, test_rows
 from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, distinct, hand_written, incumbent, same
@@ -164,6 +164,7 @@ class _Driver:
         self._meter = Meter.resuming(config.budget, run.ledger, collaborators.clock, price=collaborators.price)
         self._opened: dict[str, Model] = {}
         self._operators: dict[str, Operator] = {**library(), **benchmark.operators}
+        self._cards = cards_of(config, benchmark)
         self._interpreter = collaborators.interpreter or self._open(config.interpreter)
         shared = config.generator == config.interpreter and collaborators.generator is None
         generator = collaborators.generator or (self._interpreter if shared else self._open(config.generator))
@@ -242,7 +243,7 @@ class _Driver:
     def _situation(self, number: int) -> Situation:
         return Situation(
             benchmark=self._benchmark,
-            cards=tuple(operator.card for operator in self._operators.values()),
+            cards=self._cards,
             trials=tuple(self._trials),
             generator=self._generator,
             rng=self._given.rng(f"{self._config.seed}/round {number}"),

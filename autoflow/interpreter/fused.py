@@ -29,7 +29,7 @@ async def perform(session: Session, visit: Visit) -> Outcome:
     step = visit.step
     inputs = session.inputs(step)
     visit.inputs.update(inputs)
-    if step.type == "terminal" and not step.instruction.strip() and not is_tool(session, step):
+    if step.type == "terminal" and not step.instruction.strip() and step.operator == DEFAULT_OPERATOR:
         return Outcome(next(reversed(inputs.values()), None))
     if step.type == "decision":
         return await decide(session, visit, inputs)
@@ -37,11 +37,6 @@ async def perform(session: Session, visit: Visit) -> Outcome:
         return Outcome(await each(session, visit, inputs, step.for_each), target=step.next)
     call = session.invocation(visit, session.turn(step), inputs, session.conversation(step))
     return Outcome(await operate(session, visit, call), target=step.next)
-
-
-def is_tool(session: Session, step: Step) -> bool:
-    """Whether the step runs a tool."""
-    return session.operators[step.operator].card.kind == "tool"
 
 
 async def operate(session: Session, visit: Visit, call: Invocation) -> Json:

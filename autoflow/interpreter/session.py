@@ -6,7 +6,7 @@ needs is in the graph's state as well (`state`), and `restore` rebuilds the rest
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypedDict, TypeVar
 
 from autoflow.core.json import Json
@@ -27,7 +27,7 @@ from autoflow.interpreter.conversation import NOTHING, DecisionTurn, ItemTurn, T
 from autoflow.interpreter.events import Event, StepFinished, StepStarted
 from autoflow.interpreter.plain import failure_from_plain, failure_to_plain, record_from_plain, record_to_plain
 from autoflow.interpreter.settings import Settings
-from autoflow.interpreter.visit import Recorder, Visit
+from autoflow.interpreter.visit import PER_ITEM, PER_OCCURRENCE, PER_RUN, Recorder, Visit, seed_of
 from autoflow.language.references import TASK, fill
 from autoflow.prompts import render
 
@@ -268,12 +268,17 @@ class Session:
             instruction=instruction,
             conversation=conversation,
             inputs=inputs,
-            task=self.task,
+            # Without its reference: no operator can show a model, or run, what only the scorer may see.
+            task=replace(self.task, reference={}),
             parameters=step.parameters,
             output=step.output,
             model=Recorder(self.model_of(step), visit, item),
             sampling=self.settings.sampling,
             timeout_s=self.limit(step),
+            seed=seed_of(
+                self.settings.seed or 0,
+                self.sample * PER_RUN + visit.number * PER_OCCURRENCE + item * PER_ITEM,
+            ),
         )
 
     def limit(self, step: Step) -> float | None:

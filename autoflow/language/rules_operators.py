@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator
 
+from autoflow.core.json import Json
 from autoflow.core.operator import ANY, Card
 from autoflow.core.workflow import Step
 from autoflow.language.findings import Edit, Fault, rule
 from autoflow.language.flow import Program
 from autoflow.language.names import listing, quoted, same, suggestion
 from autoflow.language.types import result_type, shortages, unmatched
+
+PYTHON = "text/x-python"
+"""`contentMediaType` of a parameter that holds code; its key `x-defines` names the function that the code must have."""
+
+
+def _given(program: Program) -> Iterator[tuple[int, Card, str, Json]]:
+    """The parameters that steps state and cards know."""
+    for number, step, card in _known(program):
+        for name, value in step.parameters.items():
+            if name in card.parameters:
+                yield number, card, name, value
 
 
 def _known(program: Program) -> Iterator[tuple[int, Step, Card]]:
@@ -59,17 +71,13 @@ def missing_parameter(program: Program) -> Iterator[Fault]:
 
 @rule("AF404", "error", "Parameters fit their schema", "The operator would fail, or do something else.")
 def unfit_parameter(program: Program) -> Iterator[Fault]:
-    given = [
-        (number, card, name, value, card.parameters[name])
-        for number, step, card in _known(program)
-        for name, value in step.parameters.items()
-        if name in card.parameters
-    ]
+    given = list(_given(program))
     if not given:
         return
     from autoflow.language.json_schema import fault_of_value
 
-    for number, card, name, value, schema in given:
+    for number, card, name, value in given:
+        schema = card.parameters[name]
         fault = fault_of_value(value, schema)
         if fault is not None:
             yield Fault(
@@ -136,4 +144,23 @@ def model_on_tool(program: Program) -> Iterator[Fault]:
                 "model",
                 hint="remove it",
                 fix=(Edit(number, "model", None),),
+            )
+
+
+@rule("AF408", "error", "Code in a parameter is Python", "The step would fail every time that it runs.")
+def unfit_code(program: Program) -> Iterator[Fault]:
+    given = [item for item in _given(program) if item[1].parameters[item[2]].get("contentMediaType") == PYTHON]
+    if not given:
+        return
+    from autoflow.language.python_code import fault_of_code
+
+    for number, card, name, value in given:
+        function = card.parameters[name].get("x-defines")
+        fault = fault_of_code(value, str(function or "")) if isinstance(value, str) else None
+        if fault is not None:
+            yield Fault(
+                f"parameter {quoted(name)} of operator {quoted(card.name)}: {fault}",
+                number,
+                "parameters",
+                hint=f"write it as a block: `{name}: |`, and below it the lines, indented",
             )

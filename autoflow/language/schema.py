@@ -113,14 +113,22 @@ def _step(operators: Sequence[str] | None) -> dict[str, Json]:
 _NULLABLE: dict[str, Json] = {"type": ["string", "null"]}
 
 
-def generation_schema(operators: Sequence[str], *, max_steps: int | None = None) -> dict[str, Json]:
+def generation_schema(
+    operators: Sequence[str],
+    parameters: Mapping[str, Mapping[str, Json]] | None = None,
+    *,
+    max_steps: int | None = None,
+) -> dict[str, Json]:
     """The schema that a generator's reply is held to; `from_generated` reads the reply.
 
     Only what llama.cpp's grammars and OpenAI's strict mode both take: every key required and nullable where it may be
-    missing, no references, branches as a list of {label, target}.
+    missing, no references, branches as a list of {label, target}, parameters as one of {name, value}. Which operator
+    has which parameter is left to lint: the grammar stays small.
 
     Args:
         operators: Names that a step may use.
+        parameters: The parameters that a step may state, with their schemas, whichever operator's they are; with
+            none, steps have no key for them.
         max_steps: Most steps, for small models that do not know when to stop.
     """
     branch = _closed({"label": {"type": "string"}, "target": {"type": "string"}})
@@ -134,12 +142,29 @@ def generation_schema(operators: Sequence[str], *, max_steps: int | None = None)
             "branches": {"type": "array", "items": branch},
             "max_visits": {"type": ["integer", "null"]},
             "otherwise": _NULLABLE,
+            **({"parameters": {"type": "array", "items": _parameter(parameters)}} if parameters else {}),
         }
     )
     steps: dict[str, Json] = {"type": "array", "items": step}
     if max_steps is not None:
         steps["maxItems"] = max_steps
     return _closed({"name": {"type": "string"}, "description": {"type": "string"}, "steps": steps})
+
+
+def _parameter(parameters: Mapping[str, Mapping[str, Json]]) -> Json:
+    """One parameter with its value, which has one of the types that any of them takes; lists are of texts."""
+    kinds: set[Json] = set()
+    for schema in parameters.values():
+        stated = schema.get("type", "string")
+        kinds.update(stated if isinstance(stated, list | tuple) else [stated])
+    plain: list[Json] = [kind for kind in ("string", "integer", "number", "boolean") if kind in kinds]
+    if "number" in plain and "integer" in plain:
+        plain.remove("integer")
+    values: list[Json] = [{"type": plain}] if plain else []
+    if "array" in kinds:
+        values.append({"type": "array", "items": {"type": "string"}})
+    value = values[0] if len(values) == 1 else {"anyOf": values}
+    return _closed({"name": {"type": "string", "enum": list(parameters)}, "value": value})
 
 
 def _closed(properties: dict[str, Json]) -> dict[str, Json]:
@@ -170,20 +195,33 @@ def from_generated(value: Json) -> Workflow:
 
 
 def _mapped(number: int, step: Json) -> Json:
-    branches = step.get("branches") if isinstance(step, Mapping) else None
-    if not isinstance(step, Mapping) or not isinstance(branches, list | tuple):
+    """The step with its lists of pairs as mappings."""
+    if not isinstance(step, Mapping):
         return step
+    return {
+        **step,
+        **_pairs(number, step, "branches", ("branch", "label", "target")),
+        **_pairs(number, step, "parameters", ("parameter", "name", "value")),
+    }
+
+
+def _pairs(number: int, step: Mapping[str, Json], key: str, words: tuple[str, str, str]) -> dict[str, Json]:
+    """The list under `key` as a mapping; `words` are what one of it is called, and its two keys."""
+    pairs = step.get(key)
+    one, name, value = words
+    if not isinstance(pairs, list | tuple):
+        return {}
     mapped: dict[str, Json] = {}
-    for branch in branches:
-        if not isinstance(branch, Mapping) or set(branch) != {"label", "target"}:
-            raise _fault(f"a branch of step {number} is not {{label, target}}", "write both, and nothing else")
-        label = branch["label"]
-        if not isinstance(label, str):
-            raise _fault(f"a label of step {number} is a {type(label).__name__}", "write it as a string")
-        if label in mapped:
-            raise _fault(f"step {number} has the label {quoted(label)} twice", "word one differently")
-        mapped[label] = branch["target"]
-    return {**step, "branches": mapped}
+    for pair in pairs:
+        if not isinstance(pair, Mapping) or set(pair) != {name, value}:
+            raise _fault(f"a {one} of step {number} is not {{{name}, {value}}}", "write both, and nothing else")
+        found = pair[name]
+        if not isinstance(found, str):
+            raise _fault(f"a {name} of step {number} is a {type(found).__name__}", "write it as a string")
+        if found in mapped:
+            raise _fault(f"step {number} has the {name} {quoted(found)} twice", "word one differently")
+        mapped[found] = pair[value]
+    return {key: mapped}
 
 
 def _fault(message: str, hint: str) -> WorkflowError:

@@ -1,88 +1,81 @@
-"""`ensemble`: several independent answers, and the one that most of them agree on (self-consistency)."""
+"""`ensemble`: one of several answers, by what most of them say (self-consistency) or by a model's vote."""
 
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from autoflow.core.json import Json, canonical
-from autoflow.core.model import Request
+from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
 from autoflow.errors import OperatorError
-from autoflow.models.structured import structured
-from autoflow.operators.asking import SAMPLING_PARAMETERS, sampling, say, together
+from autoflow.operators.agreement import RULES, groups, largest
+from autoflow.operators.asking import asking, say, settled, temperature, together, whole
+from autoflow.operators.voting import MeaningPrompt, VotePrompt, by_meaning, preferred
 
 MOST_SAMPLES = 50
-AGREE = ("whole", "last_line", "number")
-
-# A minus is a sign only where no digit, letter or bracket stands before it: "10-5" holds 10 and 5.
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
-
-
-def normalise(text: str) -> str:
-    """What two answers must share to agree: NFKC, lower case, single spaces, no punctuation at the end."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.split()).rstrip(" .,;:!?")
-
-
-def key(answer: Json, agree: str) -> str:
-    """The part of `answer` that is compared. `number` without a number in it compares the last line."""
-    if not isinstance(answer, str):
-        return canonical(answer)
-    if agree == "whole":
-        return normalise(answer)
-    if agree == "number":
-        found = _NUMBER.findall(unicodedata.normalize("NFKC", answer).replace("\u2212", "-"))
-        if found:
-            return f"{float(found[-1].replace(',', '')):.12g}"
-    lines = [line for line in answer.splitlines() if line.strip()]
-    return normalise(lines[-1]) if lines else ""
-
-
-def majority(answers: Sequence[Json], agree: str) -> Json:
-    """The commonest answer as it was first written; among equally common ones, the earliest."""
-    keys = [key(answer, agree) for answer in answers]
-    counts = Counter(keys)
-    winner = max(range(len(keys)), key=lambda index: (counts[keys[index]], -index))
-    return answers[winner]
+AGREE = (*RULES, "meaning", "vote")
 
 
 class Ensemble:
-    """Draws `samples` answers in parallel and votes."""
+    """Draws `samples` answers in parallel, or takes the results that it reads, and decides.
+
+    Sources: self-consistency (arXiv:2203.11171); AFlow's ScEnsemble is `vote` with one vote, its MdEnsemble with five.
+    """
 
     card = Card(
         name="ensemble",
-        description="Draws several independent answers and returns the one that most of them agree on.",
+        description="Draws several independent answers, or takes the results it reads, and returns the one that most "
+        "agree on, or that votes prefer.",
         parameters={
-            "samples": {"type": "integer", "minimum": 1, "maximum": MOST_SAMPLES, "default": 5},
+            "of": {"enum": ["draws", "results"], "default": "draws"},
+            "samples": whole(1, MOST_SAMPLES, 5),
             "agree": {"enum": list(AGREE), "default": "last_line"},
-            **SAMPLING_PARAMETERS,
-            "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 0.7},
+            "votes": whole(1, 25, 5),
+            **temperature(0.7),
         },
     )
+    prompts = (MeaningPrompt, VotePrompt)
+
+    def calls(self, parameters: Mapping[str, Json]) -> tuple[int, int]:
+        """One a sample; and where they differ, one to compare meanings, or one a vote."""
+        samples, votes = parameters.get("samples", 5), parameters.get("votes", 5)
+        if not isinstance(samples, int) or not isinstance(votes, int):
+            return (0, MOST_SAMPLES + 25)
+        drawn = 0 if parameters.get("of") == "results" else samples
+        return (drawn, drawn + {"meaning": 1, "vote": votes}.get(str(parameters.get("agree")), 0))
 
     async def run(self, call: Invocation) -> Json:
         """The winning answer, as first written.
 
         Raises:
-            OperatorError: If a parameter does not fit.
+            OperatorError: If a parameter does not fit, or there are no results to decide between.
         """
-        samples = call.parameters.get("samples", 5)
-        if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
-            raise OperatorError(f"samples is an integer from 1 to {MOST_SAMPLES}, not {samples!r}")
-        agree = call.parameters.get("agree", "last_line")
-        if agree not in AGREE:
-            raise OperatorError(f"agree is one of {', '.join(AGREE)}, not {agree!r}")
-        drawn = sampling(call.sampling, {"temperature": 0.7, **call.parameters})
-        messages = say(call.conversation, call.instruction)
+        given = settled(self.card, call.parameters)
+        asked = asking(call, given)
+        if given["of"] == "results":
+            answers = _results(call)
+        else:
+            messages = say(call.conversation, call.instruction)
+            answers = await together([asked.result(messages, index) for index in range(given["samples"])])
+        agree = given["agree"]
+        found = groups(answers, agree if agree in RULES else "whole")
+        if agree in RULES or len(found) == 1:
+            winner = largest(found)
+        elif agree == "meaning":
+            winner = largest(await by_meaning(asked, answers, found))
+        else:
+            winner = await preferred(asked, answers, found, given["votes"])
+        return answers[winner.first]
 
-        async def draw(index: int) -> Json:
-            request = Request(messages, drawn, sample=call.sample + index, purpose="step")
-            if call.output is not None:
-                return await structured(call.model, request, call.output)
-            return (await call.model.complete(request)).text.strip()
 
-        return majority(await together([draw(index) for index in range(samples)]), str(agree))
+def _results(call: Invocation) -> list[Json]:
+    """The results that the step reads, in the order they were left; a list counts as its items."""
+    found: list[Json] = []
+    for value in call.inputs.values():
+        if isinstance(value, list | tuple):
+            found += value
+        else:
+            found.append(value)
+    if not found:
+        raise OperatorError("ensemble decides between the results that it reads, and there are none")
+    return found
 
 
 PLUGIN = Ensemble()

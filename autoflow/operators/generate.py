@@ -1,5 +1,7 @@
 """`generate`: one model call. The default operator."""
 
+from collections.abc import Mapping
+
 from autoflow.core.json import Json
 from autoflow.core.model import Request
 from autoflow.core.operator import Card, Invocation
@@ -15,6 +17,10 @@ class Generate:
         description="Answers the instruction in one model call that sees the task and the results so far.",
         parameters=SAMPLING_PARAMETERS,
     )
+
+    def calls(self, parameters: Mapping[str, Json]) -> tuple[int, int]:
+        """One."""
+        return (1, 1)
 
     async def run(self, call: Invocation) -> Json:
         """The reply without surrounding white space, or the JSON value that fits `call.output`."""

@@ -71,7 +71,7 @@ async def judge(sandbox: Sandbox, sources: tuple[str, ...], tests: Checks, limit
     """
     if any(len(source) > MAX_SOURCE for source in sources):
         return Verdict(passed=False, reason="too_long", detail=f"more than {MAX_SOURCE} characters")
-    async with _slots():
+    async with slots():
         code, checks = await _run(sandbox, sources, tests, limits)
     seconds = checks.seconds
     reason, _, detail = checks.stdout.decode("utf-8", "replace").partition("\n")
@@ -138,7 +138,8 @@ def _inside(name: str) -> str:
 _semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def _slots() -> asyncio.Semaphore:
+def slots() -> asyncio.Semaphore:
+    """As many as there are processors: to be held while untrusted code runs."""
     # More at once would only take processor time, which the wall clock counts, from one another.
     loop = asyncio.get_running_loop()
     if loop not in _semaphores:

@@ -56,20 +56,24 @@ class CodeTests:
         if not isinstance(entry, str):
             raise DataError(f"task {task.id}: entry_point must be a name, not {entry!r}")
         setup, prompt = _source(task, "setup"), _source(task, "prompt")
-        helpers = "\n".join(part for part in (setup, _helpers(task, prompt, entry)) if part)
+        try:
+            before = helpers(prompt, entry)
+        except DataError as error:
+            raise DataError(f"task {task.id}: {error.message}") from error
+        before = "\n".join(part for part in (setup, before) if part)
         answer = trace.answer
         if answer is None or (isinstance(answer, str) and not answer.strip()):
             return Score(0.0, "empty_answer")
         if not isinstance(answer, str):
             return Score(0.0, "no_text")
         code = extract(answer, entry)
-        readings = [f"{helpers}\n{code}\n"]
+        readings = [f"{before}\n{code}\n"]
         if prompt and code.lstrip("\n\r")[:1] in (" ", "\t"):  # the body alone
             readings.append(f"{setup}\n{prompt}{code}\n")
         sandbox = self.sandbox if self.sandbox is not None else _sandbox()
         limits = Limits(wall_s=self.timeout_s, memory_bytes=int(self.memory_mb * MIB))
         try:
-            verdict = await judge(sandbox, tuple(readings), Checks(source, entry, helpers), limits)
+            verdict = await judge(sandbox, tuple(readings), Checks(source, entry, before), limits)
         except DataError as error:
             raise DataError(f"task {task.id}: {error.message}", hint=error.hint) from error
         if verdict.passed:
@@ -124,12 +128,16 @@ def _source(task: Task, name: str) -> str:
     raise DataError(f"task {task.id}: {name!r} in its reference must be source or a list of statements, not {value!r}")
 
 
-def _helpers(task: Task, prompt: str, entry: str) -> str:
-    """What the prompt has besides the function to write."""
+def helpers(prompt: str, entry: str) -> str:
+    """What a prompt has besides the function to write: imports and auxiliary functions.
+
+    Raises:
+        DataError: If it is no Python.
+    """
     try:
         tree = ast.parse(prompt)
     except (SyntaxError, ValueError) as error:
-        raise DataError(f"task {task.id}: its prompt is not Python: {error}") from error
+        raise DataError(f"its prompt is not Python: {error}") from error
     tree.body = [node for node in tree.body if getattr(node, "name", None) != entry]
     return ast.unparse(tree)
 

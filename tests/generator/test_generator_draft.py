@@ -64,6 +64,7 @@ LOST = GOOD.replace("next: answer", "next: anser")
 
 def good_json() -> dict[str, object]:
     step = {"operator": "generate", "next": None, "branches": [], "max_visits": None, "otherwise": None}
+    step["parameters"] = []
     return {
         "name": "riddle",
         "description": "Riddles.",
@@ -278,9 +279,50 @@ async def test_the_benchmark_s_answer_form_is_put_on_every_terminal() -> None:
     assert answer_of(None) is None
 
 
-def test_json_offers_no_operator_that_needs_parameters() -> None:
-    assert [card.name for card in usable(CARDS, "json")] == ["generate", "ensemble"]
-    assert usable(CARDS, "yaml") == CARDS
+def test_a_form_offers_no_operator_that_needs_a_parameter_which_it_cannot_state() -> None:
+    assert [card.name for card in usable(CARDS, "outline")] == ["generate", "ensemble"]
+    assert usable(CARDS, "yaml") == usable(CARDS, "json") == CARDS
+    needs_object = Card("chart", "Draws.", parameters={"axes": {"type": "object"}})
+    assert usable((needs_object,), "yaml") == (needs_object,)
+    assert usable((needs_object,), "json") == ()
+
+
+async def test_json_states_parameters_and_lint_checks_them() -> None:
+    value = good_json()
+    value["steps"][0] |= {"operator": "ensemble", "parameters": [{"name": "samples", "value": 3}]}  # type: ignore[index]
+    model = writer(json.dumps(value), schema=True)
+    found = await draft(model, REQUEST)
+    assert found.workflow is not None
+    assert found.workflow.step("think").parameters == {"samples": 3}
+    assert written(found.workflow, "json").count('"parameters": [{"name": "samples", "value": 3}]') == 1
+    assert "samples (integer, default 5)" in model.requests[0].messages[1].text
+    value["steps"][0]["parameters"] = [{"name": "source", "value": "web"}]  # type: ignore[index]
+    lost = await draft(writer(json.dumps(value), schema=True), REQUEST, repairs=0)
+    assert any('operator "ensemble" has no parameter "source"' in error for error in lost.errors)
+    value["steps"][0]["parameters"] = [{"name": "samples", "value": "x" * 50}]  # type: ignore[index]
+    lost = await draft(writer(json.dumps(value), schema=True), REQUEST, repairs=0)
+    assert any("not of type 'integer'" in error for error in lost.errors)
+
+
+async def test_a_parameter_may_not_be_longer_than_the_bound() -> None:
+    cards = (*CARDS, Card("note", "Notes.", parameters={"text": {"type": "string"}}))
+    request = DraftRequest("d", cards, limits=Limits(max_parameter_chars=10))
+    text = GOOD.replace(
+        "    next: answer", f"    operator: note\n    parameters: {{text: {'x' * 11}}}\n    next: answer"
+    )
+    found = await draft(writer(text), request, repairs=0)
+    assert any('the parameter "text" has 11 characters; at most 10' in error for error in found.errors)
+
+
+def test_parameters_that_leave_the_run_s_setting_are_not_offered() -> None:
+    cards = (Card("generate", "Ask.", parameters={"temperature": {"type": "number", "default": None}}),)
+    for form in ("yaml", "json"):
+        text = "\n".join(turn.text for turn in conversation(DraftRequest("d", cards), form))  # type: ignore[arg-type]
+        assert "temperature" not in text
+    assert '"parameters"' not in str(bounded_schema(cards, Limits()))
+    # What is not offered may be stated all the same.
+    text = GOOD.replace("    next: answer", "    parameters: {temperature: 0.5}\n    next: answer")
+    assert [finding.rule for finding in lint(parse(text), {card.name: card for card in cards})] == []
 
 
 def test_cards_can_be_shown_without_their_descriptions() -> None:

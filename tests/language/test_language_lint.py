@@ -18,6 +18,7 @@ CARDS = {
     for card in [
         Card("generate", "Asks the model.", parameters={"samples": {"type": "integer", "minimum": 1, "default": 1}}),
         Card("search", "Looks up.", parameters={"index": {"type": "string"}, "top": {"type": "integer", "default": 3}}),
+        Card("script", "Runs code.", parameters={"code": {"contentMediaType": "text/x-python", "x-defines": "run"}}),
         Card("Image Denoising", "Removes noise.", ("image",), "image", kind="tool"),
         Card("Image Captioning", "Says what is on an image.", ("image",), "text", kind="tool"),
         Card("Machine Translation", "Translates.", ("text",), "text", kind="tool"),
@@ -180,6 +181,12 @@ CASES: list[tuple[str, str | Workflow, int | None, str]] = [
         flow(process("x", "end", "operator: Image Denoising, model: openai/x"), END),
         4,
         "is a tool",
+    ),
+    (
+        "AF408",
+        flow(process("x", "end", "operator: script, parameters: {code: 'def run(:'}"), END),
+        4,
+        'parameter "code" of operator "script": line 1: invalid syntax',
     ),
 ]
 

@@ -137,6 +137,29 @@ def test_the_strict_schema_uses_only_what_both_sides_take() -> None:
     assert "maxItems" not in str(generation_schema(["generate"]))
 
 
+def test_parameters_are_name_and_value_of_the_types_that_operators_take() -> None:
+    def value(*schemas: dict[str, Any]) -> Any:
+        parameters = {f"p{number}": schema for number, schema in enumerate(schemas)}
+        made: Any = generation_schema(["generate"], parameters)
+        item = made["properties"]["steps"]["items"]["properties"]["parameters"]["items"]
+        assert item["properties"]["name"]["enum"] == list(parameters)
+        return item["properties"]["value"]
+
+    assert value({"type": "integer"}) == {"type": ["integer"]}
+    assert value({"type": "integer"}, {"type": "number"}, {"enum": ["a"]}) == {"type": ["string", "number"]}
+    assert value({"type": ["boolean", "null"]}) == {"type": ["boolean"]}
+    texts = {"type": "array", "items": {"type": "string"}}
+    assert value(texts) == texts
+    assert value({"type": "string"}, texts) == {"anyOf": [{"type": ["string"]}, texts]}
+    assert "parameters" not in str(generation_schema(["generate"]))
+
+
+def test_generated_parameters_are_read_as_a_mapping() -> None:
+    pairs = [{"name": "samples", "value": 3}, {"name": "agree", "value": "number"}, {"name": "roles", "value": ["a"]}]
+    found = from_generated(step(parameters=pairs)).steps[0]
+    assert found.parameters == {"samples": 3, "agree": "number", "roles": ["a"]}
+
+
 def step(**fields: object) -> dict[str, Any]:
     return {**GENERATED, "steps": [{**GENERATED["steps"][0], **fields}]}
 
@@ -158,6 +181,9 @@ def step(**fields: object) -> dict[str, Any]:
         (step(branches=[{"label": "x", "target": "a"}] * 2), "twice"),
         (step(branches=[{"label": "x", "target": None}]), "leads nowhere"),
         (step(branches="x"), "mapping from label"),
+        (step(parameters=[{"name": "x"}]), "not {name, value}"),
+        (step(parameters=[{"name": 1, "value": 1}]), "is a int"),
+        (step(parameters=[{"name": "x", "value": 1}] * 2), "twice"),
         (step(max_visits=1.5), "whole number"),
         (step(max_visits=True), "whole number"),
         (step(name=object()), "no JSON value"),

@@ -1,45 +1,19 @@
-"""The library's own operators: `generate`, `ensemble`, and what they share."""
+"""The library of operators: `generate`, what operators share, and what all of them keep to."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
+from operator_helpers import invocation, scripted
 
 from autoflow import plugins
 from autoflow.core.json import Json
-from autoflow.core.model import Message, Reply, Request, Sampling
-from autoflow.core.operator import Invocation
-from autoflow.core.task import Task
+from autoflow.core.model import Message, Sampling
 from autoflow.errors import OperatorError, UsageError
-from autoflow.models.scripted import Rule, Scripted
+from autoflow.language.json_schema import fault_of_schema, fault_of_value
 from autoflow.operators import library as library_module
-from autoflow.operators.asking import say, together
-from autoflow.operators.ensemble import PLUGIN as ENSEMBLE
-from autoflow.operators.ensemble import key, majority
+from autoflow.operators.asking import clipped, say, settled, together
 from autoflow.operators.generate import PLUGIN as GENERATE
 from autoflow.operators.library import library
-
-
-def invocation(
-    model: object,
-    parameters: Mapping[str, Json] | None = None,
-    output: Mapping[str, Json] | None = None,
-    conversation: tuple[Message, ...] = (Message("system", "S"), Message("user", "Task: T")),
-) -> Invocation:
-    return Invocation(
-        "Do it.",
-        conversation,
-        {},
-        Task("t", "T"),
-        parameters or {},
-        output,
-        model,
-        Sampling(0.2, max_tokens=9),  # type: ignore[arg-type]
-    )
-
-
-def scripted(*replies: str) -> Scripted:
-    return Scripted([Rule(replies)])
 
 
 async def test_generate_asks_once_after_the_conversation() -> None:
@@ -51,7 +25,7 @@ async def test_generate_asks_once_after_the_conversation() -> None:
         ("user", "Task: T\n\nDo it."),
     ]
     assert request.purpose == "step"
-    assert request.sampling == Sampling(0.2, max_tokens=9)
+    assert request.sampling == Sampling(0.2, max_tokens=900)
 
 
 async def test_generate_takes_its_own_temperature_and_length() -> None:
@@ -78,69 +52,6 @@ def test_turn_is_added_so_that_roles_alternate() -> None:
     assert say((), "x") == (Message("user", "x"),)
     assert say((assistant,), "x") == (assistant, Message("user", "x"))
     assert say((Message("user", "u"),), "x") == (Message("user", "u\n\nx"),)
-
-
-# -- ensemble
-
-
-async def test_ensemble_returns_what_most_answers_agree_on_as_first_written() -> None:
-    model = scripted("It is\nForty two.", "41", "so\nforty  TWO", "41", "forty two!")
-    assert await ENSEMBLE.run(invocation(model)) == "It is\nForty two."
-    assert [request.sample for request in model.requests] == [0, 1, 2, 3, 4]
-    assert {request.sampling.temperature for request in model.requests} == {0.7}
-    assert {request.sampling.max_tokens for request in model.requests} == {9}
-
-
-async def test_ensemble_draws_in_parallel() -> None:
-    class Slow:
-        name, features, running, most = "m", frozenset[str](), 0, 0
-
-        async def complete(self, request: Request) -> Reply:
-            self.running += 1
-            self.most = max(self.most, self.running)
-            await asyncio.sleep(0.01)
-            self.running -= 1
-            return Reply("x", "m")
-
-    model = Slow()
-    await ENSEMBLE.run(invocation(model, {"samples": 3}))
-    assert model.most == 3
-
-
-async def test_ensemble_votes_on_values_too() -> None:
-    model = scripted('{"a": 1, "b": 2}', '{"a": 2, "b": 2}', '{"b": 2, "a": 1}')
-    found = await ENSEMBLE.run(invocation(model, {"samples": 3}, output={"type": "object"}))
-    assert found == {"a": 1, "b": 2}
-
-
-def test_ties_go_to_the_earliest() -> None:
-    assert majority(["b", "a", "a", "b"], "whole") == "b"
-    assert majority(["c", "b", "a"], "whole") == "c"
-
-
-@pytest.mark.parametrize(
-    ("answer", "agree", "expected"),
-    [
-        ("  The Cat. ", "whole", "the cat"),
-        ("\uff11\uff12", "whole", "12"),
-        ("because\nso\n 7!\n\n", "last_line", "7"),
-        ("\n", "last_line", ""),
-        ("costs $1,450,000.00 in all", "number", "1450000"),
-        ("10-5 = 5", "number", "5"),
-        ("it is \u22123", "number", "-3"),
-        ("it is .5", "number", "0.5"),
-        ("no number\nAt all", "number", "at all"),
-        (["a", 1], "number", '["a",1]'),
-    ],
-)
-def test_answers_are_compared_by_what_they_say(answer: Json, agree: str, expected: str) -> None:
-    assert key(answer, agree) == expected
-
-
-@pytest.mark.parametrize("parameters", [{"samples": 0}, {"samples": True}, {"samples": 51}, {"agree": "roughly"}])
-async def test_ensemble_refuses_parameters_that_do_not_fit(parameters: dict[str, Json]) -> None:
-    with pytest.raises(OperatorError, match=next(iter(parameters))):
-        await ENSEMBLE.run(invocation(scripted("x"), parameters))
 
 
 # -- several at once
@@ -186,7 +97,7 @@ async def test_together_stops_the_others_at_the_first_failure() -> None:
 
 def test_library_holds_every_operator_by_the_name_on_its_card() -> None:
     found = library()
-    assert {"generate", "ensemble"} <= set(found)
+    assert len(found) >= 19
     assert all(operator.card.name == name for name, operator in found.items())
     assert all(operator.card.kind == "model" for operator in found.values())
 
@@ -196,3 +107,44 @@ def test_two_operators_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(plugins, "load", lambda kind, name: GENERATE)
     with pytest.raises(UsageError, match="other"):
         library_module.library()
+
+
+# -- parameters
+
+
+# `generate` reads its two and nothing else: lint has seen the rest.
+@pytest.mark.parametrize("name", [name for name in library() if name != "generate"])
+async def test_operator_refuses_a_parameter_that_it_does_not_have(name: str) -> None:
+    with pytest.raises(OperatorError, match="tone"):
+        await library()[name].run(invocation(scripted("x"), {"tone": "warm"}, inputs={"a": "b"}))
+
+
+def test_parameters_are_settled_from_values_and_defaults() -> None:
+    card = library()["ensemble"].card
+    assert settled(card, {"samples": 3.0, "agree": "vote"})["samples"] == 3
+    assert settled(card, {})["agree"] == "last_line"
+    with pytest.raises(OperatorError, match=r"samples.*51"):
+        settled(card, {"samples": 51})
+    with pytest.raises(OperatorError, match="needs the parameter 'code'"):
+        settled(library()["python"].card, {})
+
+
+def test_a_long_text_loses_its_middle() -> None:
+    assert clipped("x" * 10, 10) == "x" * 10
+    short = clipped("a" * 50 + "b" * 50, 20)
+    assert short.startswith("a" * 10)
+    assert short.endswith("b" * 10)
+    assert "80 characters left out" in short
+
+
+@pytest.mark.parametrize("name", library())
+def test_card_says_what_lint_and_generators_need(name: str) -> None:
+    card = library()[name].card
+    assert card.description.endswith(".")
+    assert card.output in {"text", "list", "code", "any"}
+    for parameter, schema in card.parameters.items():
+        assert fault_of_schema(schema) is None
+        assert "type" in schema or "enum" in schema
+        default = schema.get("default")
+        if default is not None:
+            assert fault_of_value(default, schema) is None, parameter

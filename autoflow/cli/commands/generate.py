@@ -11,6 +11,8 @@ from autoflow.cli.table import examples, new_app
 from autoflow.errors import UsageError, WorkflowError
 
 if TYPE_CHECKING:
+    from autoflow.core.benchmark import Benchmark
+    from autoflow.core.operator import Card
     from autoflow.generator.draft import Draft
 
 app = new_app()
@@ -20,6 +22,7 @@ app = new_app()
     epilog=examples(
         'autoflow generate "Answer a customer\'s complaint politely and offer one remedy."',
         "autoflow generate --benchmark openagi --generator openai/gpt-5-mini --output plan.yaml",
+        "autoflow generate --benchmark gsm8k --operators aflow-maths",
         'autoflow generate "Plan a trip." --example "Three days in Lisbon with a child" --temperature 0',
     )
 )
@@ -44,7 +47,15 @@ def generate(
     repairs: Annotated[
         int, typer.Option("--repairs", min=0, metavar="N", help="Times the errors of a draft go back to the model.")
     ] = 3,
-    operators: options.Operators = None,
+    operators: Annotated[
+        str | None,
+        typer.Option(
+            "--operators",
+            metavar="SET",
+            help="The operators to write with: a set's name (see autoflow operators), a YAML file with a list of "
+            "names, or a benchmark's name for its own. Default: the benchmark's, else all of the library.",
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file if it exists.")] = False,
     as_json: options.AsJson = False,
@@ -55,7 +66,7 @@ def generate(
     """
     import asyncio
 
-    from autoflow.cli import files, opening
+    from autoflow.cli import opening
     from autoflow.cli.output import emit, say
     from autoflow.core.model import Sampling
     from autoflow.generator.draft import DraftRequest, draft
@@ -65,17 +76,17 @@ def generate(
         raise UsageError("give a description or --benchmark, one of the two")
     if output is not None and output.exists() and not overwrite:
         raise UsageError(f"{output} exists", hint="name another file, or add --overwrite")
-    shown = list(example or [])
+    shown, loaded = list(example or []), None
     if benchmark is not None:
         from autoflow.benchmarks import loader
 
         loaded = loader.load(benchmark)
         description = loaded.description
         shown += [task.text for task in (*loaded.train[:1], *loaded.train[-1:])]
-    cards = files.cards_of(files.STDIN, [*(operators or []), *([benchmark] if benchmark else [])])
+    cards = _cards(operators, loaded)
     request = DraftRequest(
         description=description or "",
-        cards=tuple(cards.values()),
+        cards=cards,
         examples=tuple(shown),
         sampling=Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed),
     )
@@ -102,3 +113,19 @@ def generate(
     elif not as_json:
         sys.stdout.write(text)
     return 0
+
+
+def _cards(wanted: str | None, benchmark: "Benchmark | None") -> "tuple[Card, ...]":
+    """The operators that the flags choose."""
+    from autoflow.benchmarks import loader, operator_sets
+    from autoflow.operators.library import library
+
+    if wanted in loader.names() and wanted not in operator_sets.names():
+        if benchmark is None or benchmark.name != wanted:
+            benchmark = loader.load(wanted)
+        wanted = None
+    own = {} if benchmark is None else benchmark.operators
+    cards = {name: operator.card for name, operator in {**library(), **own}.items()}
+    if wanted is not None:
+        return operator_sets.chosen(cards, operator_sets.load(wanted, cards))
+    return operator_sets.chosen(cards, None if benchmark is None else benchmark.operator_set)
