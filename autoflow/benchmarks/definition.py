@@ -65,6 +65,9 @@ class Definition(BaseModel):
     operators: str | list[Any] | None = None
     """What a generator is given: a set's name or path, or a list of operators; `None`: all that are in reach."""
 
+    baselines: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], str] = Field(default_factory=dict)
+    """Name -> path, as of `baseline`: reference methods of this benchmark's own."""
+
     options: dict[str, Any] = Field(default_factory=dict)
     """The options that benchmark.py's functions take, with their defaults."""
 

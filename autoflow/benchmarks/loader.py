@@ -41,13 +41,14 @@ def load(
     Raises:
         UnknownNameError: For an unknown benchmark, scorer or option, listing what exists.
         DataError: If definition, operator set, data or code is at fault; with file and line.
-        WorkflowError: If the baseline cannot be read.
+        WorkflowError: If a baseline cannot be read.
     """
     opened = folders.open_folder(name_or_path, options or {})
     definition = opened.placed.definition
     ((default, parameters),) = definition.scorer.items()
     name = scorer if scorer is not None else default
     own = _operators(opened)
+    baseline = definition.baseline
     train, validation = (opened.split(split) if split in definition.splits else () for split in folders.LEARNING)
     return Benchmark(
         name=definition.name,
@@ -57,7 +58,10 @@ def load(
         scorer=_scorer(opened, name, {**(parameters if name == default else {}), **(scorer_options or {})}),
         operators=own,
         operator_set=_operator_set(opened, own),
-        baseline=_baseline(opened),
+        baseline=None if baseline is None else _workflow(opened, ("baseline",), baseline),
+        baselines={
+            key: _workflow(opened, ("baselines", key), written) for key, written in definition.baselines.items()
+        },
         fingerprint=digest(
             [opened.fingerprint(), name, _own_scorer(opened, name), *([dict(scorer_options)] if scorer_options else [])]
         ),
@@ -115,10 +119,7 @@ def _operator_set(opened: Folder, own: Mapping[str, Operator]) -> tuple[str, ...
     )
 
 
-def _baseline(opened: Folder) -> Workflow | None:
-    written = opened.placed.definition.baseline
-    if written is None:
-        return None
+def _workflow(opened: Folder, key: tuple[str, ...], written: str) -> Workflow:
     candidates = [opened.path / written]
     # The bundled workflows lie elsewhere in a wheel than beside the benchmark, so their folder is named, not reached.
     if Path(written).parts[:1] == ("workflows",):
@@ -126,4 +127,5 @@ def _baseline(opened: Folder) -> Workflow | None:
     for path in candidates:
         if path.is_file():
             return document.load(path).workflow
-    raise opened.placed.yaml.error(("baseline",), f"baseline: there is no file {' or '.join(map(str, candidates))}")
+    places = " or ".join(map(str, candidates))
+    raise opened.placed.yaml.error(key, f"{'.'.join(key)}: there is no file {places}")

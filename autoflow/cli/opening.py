@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autoflow.core.model import Model
     from autoflow.interpreter.settings import Settings
     from autoflow.models.options import ModelOptions
+    from autoflow.models.shared import Shared
 
 OPENAI = "https://api.openai.com/v1"
 IN_PROCESS = ("embedded", "replay", "scripted")
@@ -44,6 +45,14 @@ def opener(options: "ModelOptions") -> "Callable[[str], Model]":
         return opened[spec]
 
     return _open
+
+
+def shared(options: "ModelOptions") -> "Shared":
+    """The same, lent to several runs one after the other, and closed with the context."""
+    from autoflow.models.factory import open_model
+    from autoflow.models.shared import Shared
+
+    return Shared(lambda spec: open_model(spec, options))
 
 
 def pricer(options: "ModelOptions") -> "Callable[[str, int, int], float | None]":

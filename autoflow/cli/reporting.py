@@ -10,7 +10,6 @@ from autoflow.cli.output import safe, say, stderr
 if TYPE_CHECKING:
     from autoflow.improve import ImproveEvent
     from autoflow.objective.objective import Progress
-    from autoflow.statistics import Interval
 
 
 @contextmanager
@@ -60,13 +59,6 @@ def _live(title: str) -> Iterator[Callable[["Progress"], None]]:
             bars.update(task, total=progress.total, completed=progress.done, state=_state(progress))
 
         yield _update
-
-
-def cells(interval: "Interval | None") -> tuple[str, str, str]:
-    """Mean, interval and n as a table shows them."""
-    if interval is None:
-        return "-", "-", "0"
-    return f"{interval.mean:.3f}", f"{interval.low:.3f} to {interval.high:.3f}", str(interval.n)
 
 
 _ENDS = {

@@ -27,6 +27,9 @@ class Benchmark:
     baseline: Workflow | None = None
     """The hand-written workflow that candidates are compared with."""
 
+    baselines: Mapping[str, Workflow] = field(default_factory=dict)
+    """Reference methods that this benchmark brings, by name; `autoflow.baselines` has those that any benchmark has."""
+
     fingerprint: str = ""
     """Hash of the definition and the data: a resumed run must find the same."""
 

@@ -23,6 +23,16 @@ class Budget:
             if value is not None and not value > 0:
                 raise ValueError(f"budget {item.name} must be positive, not {value}")
 
+    def less(self, spend: "Spend", seconds: float) -> "Budget | None":
+        """What is left once so much is spent; `None` where a limit is used up."""
+        usd = None if self.usd is None else self.usd - spend.usd
+        tokens = None if self.tokens is None else self.tokens - spend.tokens
+        calls = None if self.calls is None else self.calls - spend.calls
+        left = None if self.seconds is None else self.seconds - seconds
+        if any(value is not None and value <= 0 for value in (usd, tokens, calls, left)):
+            return None
+        return Budget(usd, tokens, calls, left)
+
 
 @dataclass(frozen=True, slots=True)
 class Spend:

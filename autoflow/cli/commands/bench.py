@@ -1,6 +1,7 @@
 """Score workflows on a split of a benchmark."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,8 @@ from autoflow.core.json import Json
 from autoflow.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
-    from autoflow.bench import BenchReport
     from autoflow.core.benchmark import Benchmark
-    from autoflow.core.workflow import Workflow
+    from autoflow.lineup import Entry, Lineup
 
 app = new_app()
 
@@ -24,6 +24,7 @@ app = new_app()
         "autoflow bench openagi --list",
         "autoflow bench openagi --workflow workflows/openagi/manual.yaml --split validation",
         "autoflow bench openagi --workflow a.yaml --workflow b.yaml --split train --limit 5",
+        "autoflow bench gsm8k --workflow mine.yaml --baseline io --baseline cot --baseline cot-sc:equal",
         "autoflow bench openagi --interpreter openai/gpt-5-mini --max-cost 0.50 --threshold 0.6",
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
     )
@@ -37,6 +38,15 @@ def bench(
     workflow: Annotated[
         list[str] | None,
         typer.Option("--workflow", metavar="FILE", help="Default: the hand-written one; may be repeated."),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="Compare with a reference method: io, cot, cot-sc:N, manual, or one that the benchmark brings. "
+            "cot-sc:equal draws as many samples as the first workflow takes calls. May be repeated.",
+        ),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Which tasks.")] = "test",
     tasks: Annotated[
@@ -67,26 +77,26 @@ def bench(
     ] = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Run workflows on a benchmark's tasks and report the mean score with its interval.
+    """Run workflows on a benchmark's tasks and report the mean score with its interval; with several, each is compared
+    with the first, task by task.
 
     What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
     """
-    from autoflow.cli import files, interrupt, opening, reporting
-    from autoflow.cli.output import emit, say
+    from autoflow.cli import interrupt, opening, reporting
+    from autoflow.cli.output import emit, printable, say
 
     if listing:
         _list(benchmark, options.of_benchmark(data), as_json)
         return 0
 
     from autoflow.bench import BenchConfig
-    from autoflow.bench import bench as measure
     from autoflow.benchmarks import loader
+    from autoflow.lineup import line_up
 
     loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
-    found = [files.load(name).workflow for name in workflow or []] or [_baseline(loaded)]
-    if run is not None and len(found) > 1:
+    entries = _entries(workflow or [], baseline or [], loaded, max_steps)
+    if run is not None and len(entries) > 1:
         raise UsageError("--run names one folder; with several workflows each run has its own", hint="leave --run out")
-    _check(found, workflow or [], loaded)
     command = interrupt.command_line(ctx)
     config = BenchConfig(
         benchmark=benchmark,
@@ -107,65 +117,64 @@ def bench(
         command=interrupt.without_secrets(command),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
-    open_model = opening.opener(model_options)
-    reports: list[BenchReport] = []
 
-    async def _work(stop: asyncio.Event) -> None:
-        model = open_model(interpreter)
-        try:
-            for item in found:
-                with reporting.bar(f"{item.name} on {loaded.name} {split}") as progress:
-                    report = await measure(
-                        config,
-                        item,
-                        loaded,
-                        model,
-                        folder=None if run is None else Path(run),
-                        open_model=open_model,
-                        price=opening.pricer(model_options),
-                        on_progress=progress,
-                        stop=stop,
-                    )
-                reports.append(report)
-                say(f"run folder: {report.folder}")
-                if report.exit_code:
-                    break
-        finally:
-            await model.aclose()
+    async def _work(stop: asyncio.Event) -> "Lineup":
+        async with opening.shared(model_options) as open_model:
+            return await line_up(
+                config,
+                entries,
+                loaded,
+                open_model(interpreter),
+                folder=None if run is None else Path(run),
+                open_model=open_model,
+                price=opening.pricer(model_options),
+                watch=reporting.bar,
+                stop=stop,
+            )
 
-    interrupt.run(_work, command)
+    found = interrupt.run(_work, command)
+    for row in found.rows:
+        say(f"run folder: {row.report.folder}")
     if as_json:
-        emit("bench", {"reports": [_document(report) for report in reports]})
+        emit("bench", found.to_json())
     else:
-        _print(reports, [item.name for item in found])
-    worst = next((report.exit_code for report in reports if report.exit_code), 0)
-    if worst:
-        reporting.say_how_it_ended(reports[-1].state, command)
-        return worst
+        print(printable(found.to_text(), sys.stdout), end="")
+    if found.exit_code:
+        reporting.say_how_it_ended(found.state, command)
+        return found.exit_code
     if threshold is not None:
-        _meet(threshold, reports)
+        _meet(threshold, found)
     return 0
 
 
-def _document(report: "BenchReport") -> dict[str, object]:
-    # The report's own version number gives way to the document's.
-    return {"folder": str(report.folder), **{key: item for key, item in report.to_json().items() if key != "schema"}}
-
-
-def _baseline(loaded: "Benchmark") -> "Workflow":
-    if loaded.baseline is None:
-        raise UsageError(f"{loaded.name} has no hand-written workflow", hint="name one: --workflow FILE")
-    return loaded.baseline
-
-
-def _check(found: list["Workflow"], names: list[str], loaded: "Benchmark") -> None:
+def _entries(workflows: list[str], baselines: list[str], loaded: "Benchmark", max_steps: int) -> list["Entry"]:
+    """What takes part: the workflows, then the reference methods; without either, the hand-written workflow."""
+    from autoflow import baselines as known
     from autoflow.cli import files
     from autoflow.language.lint import check
+    from autoflow.lineup import Entry
     from autoflow.operators.library import library
 
     cards = {name: operator.card for name, operator in {**library(), **loaded.operators}.items()}
-    for index, item in enumerate(found):
-        check(files.load(names[index]) if names else item, cards)
+    documents = [files.load(name) for name in workflows]
+    for document in documents:
+        check(document, cards)
+    found = [Entry(document.workflow.name, document.workflow) for document in documents]
+    for asked in baselines:
+        baseline = known.find(asked, loaded, max_steps)
+        if baseline.equal and not found:
+            raise UsageError(
+                f"--baseline {asked} equals the calls of a workflow, and none stands before it",
+                hint="name one: --workflow FILE, or another baseline first",
+            )
+        check(baseline.workflow, cards)
+        found.append(Entry(asked, baseline.workflow, baseline))
+    if not found:
+        if loaded.baseline is None:
+            raise UsageError(f"{loaded.name} has no hand-written workflow", hint="name one: --workflow FILE")
+        check(loaded.baseline, cards)
+        found.append(Entry(loaded.baseline.name, loaded.baseline))
+    return found
 
 
 def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:
@@ -184,37 +193,13 @@ def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:
         print(f"{str(row['id']).rjust(width)}  {row['text']}  [{', '.join(map(str, splits))}]")
 
 
-def _print(reports: list["BenchReport"], names: list[str]) -> None:
-    if len(reports) == 1:
-        print(reports[0].to_text(), end="")
-        return
-    from rich.table import Table
-
-    from autoflow.cli import reporting
-    from autoflow.cli.output import stdout
-
-    table = Table("workflow", "score", "95 % interval", "n", "unscored", "calls", "tokens", "seconds")
-    for name, report in zip(names, reports, strict=False):
-        table.add_row(
-            name,
-            *reporting.cells(report.interval),
-            str(report.unscored),
-            str(report.spend.calls),
-            str(report.spend.tokens),
-            f"{report.timing.seconds:.0f}",
-        )
-    console = stdout()
-    if reports:
-        console.print(f"{reports[0].label} on {reports[0].config['benchmark']}, split {reports[0].config['split']}")
-    console.print(table)
-
-
-def _meet(threshold: float, reports: list["BenchReport"]) -> None:
-    for report in reports:
-        mean = None if report.interval is None else report.interval.mean
+def _meet(threshold: float, found: "Lineup") -> None:
+    """The workflows under test have to; a reference method only where nothing else takes part."""
+    for row in [row for row in found.rows if not row.baseline] or found.rows:
+        mean = None if row.report.interval is None else row.report.interval.mean
         if mean is None or mean < threshold:
             shown = "unscored" if mean is None else f"{mean:.3f}"
             raise ThresholdError(
-                f"the {report.label} is {shown}, below the threshold {threshold:g}",
+                f"the {row.report.label} of {row.label} is {shown}, below the threshold {threshold:g}",
                 hint="the report says which tasks failed and why",
             )
