@@ -79,6 +79,33 @@ RunDir = Annotated[
 Benchmark = Annotated[
     str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark's YAML file or folder.")
 ]
+Split = Annotated[str, typer.Option("--split", help="Which tasks.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", metavar="IDS", help="Of these, by id: 0-14,105. Default: all.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Of these, the first N.")]
+Baseline = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME",
+        help="Compare with a reference method: io, cot, cot-sc:N, manual, or one that the benchmark brings. "
+        "cot-sc:equal draws as many samples as the first workflow takes calls. May be repeated.",
+    ),
+]
+Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="How the generator is improved.")]
+StrategyOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the strategy; may be repeated."),
+]
+Rounds = Annotated[int | None, typer.Option("--rounds", min=1, metavar="N", help="Times the generator is asked.")]
+Candidates = Annotated[
+    int | None, typer.Option("--candidates", min=1, metavar="N", help="Workflows written in a round.")
+]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", min=1, metavar="N", help="Only the first N train tasks.")
+]
+ValidationLimit = Annotated[
+    int | None, typer.Option("--validation-limit", min=1, metavar="N", help="Only the first N validation tasks.")
+]
 Data = Annotated[
     str | None,
     typer.Option("--data", metavar="PATH", help="File or folder with the benchmark's data; instead of AUTOFLOW_DATA."),

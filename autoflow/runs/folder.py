@@ -280,6 +280,8 @@ class RunInfo:
     """Of all sittings together."""
 
     spend: Spend | None = None
+    """With that of the runs inside it."""
+
     problem: str | None = None
     """Why a damaged run cannot be read."""
 
@@ -298,7 +300,16 @@ def info(path: Path) -> RunInfo:
         if not sittings:
             raise RunError(f"{path}: the run was never started")
         state: State = "running" if locked else next((end for end in ENDS if end == sittings[-1].kind), "killed")
-        return RunInfo(path.name, path, state, config, sittings[0].created, ledger.earlier_seconds, ledger.spend())
+        return RunInfo(path.name, path, state, config, sittings[0].created, ledger.earlier_seconds, _spend(path))
+
+
+def _spend(path: Path) -> Spend:
+    """Of the run and of the runs inside it: a matrix's cells, a search's pass over test."""
+    spent = Spend()
+    for file in sorted(path.rglob("ledger.sqlite")):
+        with Ledger.reading(file) as ledger:
+            spent += ledger.spend()
+    return spent
 
 
 def find(run: str, root: Path = Path("runs")) -> Path:

@@ -13,8 +13,7 @@ from autoflow.core.json import Json
 from autoflow.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
-    from autoflow.core.benchmark import Benchmark
-    from autoflow.lineup import Entry, Lineup
+    from autoflow.lineup import Lineup
 
 app = new_app()
 
@@ -39,20 +38,10 @@ def bench(
         list[str] | None,
         typer.Option("--workflow", metavar="FILE", help="Default: the hand-written one; may be repeated."),
     ] = None,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--baseline",
-            metavar="NAME",
-            help="Compare with a reference method: io, cot, cot-sc:N, manual, or one that the benchmark brings. "
-            "cot-sc:equal draws as many samples as the first workflow takes calls. May be repeated.",
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option("--split", help="Which tasks.")] = "test",
-    tasks: Annotated[
-        str | None, typer.Option("--tasks", metavar="IDS", help="Of these, by id: 0-14,105. Default: all.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Of these, the first N.")] = None,
+    baseline: options.Baseline = None,
+    split: options.Split = "test",
+    tasks: options.Tasks = None,
+    limit: options.Limit = None,
     listing: Annotated[bool, typer.Option("--list", help="Print the benchmark's tasks and run nothing.")] = False,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
@@ -82,7 +71,7 @@ def bench(
 
     What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
     """
-    from autoflow.cli import interrupt, opening, reporting
+    from autoflow.cli import interrupt, lineup, opening, reporting
     from autoflow.cli.output import emit, printable, say
 
     if listing:
@@ -94,7 +83,7 @@ def bench(
     from autoflow.lineup import line_up
 
     loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
-    entries = _entries(workflow or [], baseline or [], loaded, max_steps)
+    entries = lineup.entries(workflow or [], baseline or [], loaded, max_steps)
     if run is not None and len(entries) > 1:
         raise UsageError("--run names one folder; with several workflows each run has its own", hint="leave --run out")
     command = interrupt.command_line(ctx)
@@ -145,36 +134,6 @@ def bench(
     if threshold is not None:
         _meet(threshold, found)
     return 0
-
-
-def _entries(workflows: list[str], baselines: list[str], loaded: "Benchmark", max_steps: int) -> list["Entry"]:
-    """What takes part: the workflows, then the reference methods; without either, the hand-written workflow."""
-    from autoflow import baselines as known
-    from autoflow.cli import files
-    from autoflow.language.lint import check
-    from autoflow.lineup import Entry
-    from autoflow.operators.library import library
-
-    cards = {name: operator.card for name, operator in {**library(), **loaded.operators}.items()}
-    documents = [files.load(name) for name in workflows]
-    for document in documents:
-        check(document, cards)
-    found = [Entry(document.workflow.name, document.workflow) for document in documents]
-    for asked in baselines:
-        baseline = known.find(asked, loaded, max_steps)
-        if baseline.equal and not found:
-            raise UsageError(
-                f"--baseline {asked} equals the calls of a workflow, and none stands before it",
-                hint="name one: --workflow FILE, or another baseline first",
-            )
-        check(baseline.workflow, cards)
-        found.append(Entry(asked, baseline.workflow, baseline))
-    if not found:
-        if loaded.baseline is None:
-            raise UsageError(f"{loaded.name} has no hand-written workflow", hint="name one: --workflow FILE")
-        check(loaded.baseline, cards)
-        found.append(Entry(loaded.baseline.name, loaded.baseline))
-    return found
 
 
 def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:

@@ -67,7 +67,9 @@ def show(
     path = find(run, root)
     found = info(path)
     with Ledger.reading(path / "ledger.sqlite") as ledger:
-        spend, trials = ledger.spend(), ledger.trials()
+        trials = ledger.trials()
+    spend = found.spend
+    assert spend is not None  # noqa: S101  only a damaged run has none, and that is refused above
     report = path / "report.txt"
     if as_json:
         from dataclasses import asdict

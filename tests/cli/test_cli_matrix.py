@@ -1,0 +1,91 @@
+"""`matrix`, on a small benchmark of the tests' own with scripted models."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoflow.cli.main import main
+
+BENCHMARK = """\
+name: colours
+description: Name the colour of a thing.
+data: {jsonl: tasks.jsonl, fields: {text: text, reference: {answer: answer}}}
+splits: {train: [0, 1], validation: [2-7], test: [8-15]}
+scorer: exact
+baseline: hand.yaml
+"""
+
+ONE = "autoflow: 1\nname: %s\nsteps:\n  - {name: answer, type: terminal, instruction: %s}\n"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "colours"
+    place.mkdir()
+    (place / "benchmark.yaml").write_text(BENCHMARK)
+    (place / "hand.yaml").write_text(ONE % ("hand-written", "Name the colour."))
+    lines = [json.dumps({"text": f"The sky on day {day}?", "answer": "blue"}) for day in range(16)]
+    (place / "tasks.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "mine.yaml").write_text(ONE % ("mine", "Say one word."))
+    (tmp_path / "same.yaml").write_text(ONE % ("mine", "Say a word."))
+    (tmp_path / "good.yaml").write_text("- when: one word\n  replies: [blue]\n- replies: [mauve]\n")
+    (tmp_path / "poor.yaml").write_text("- replies: [mauve]\n")
+    draft = "".join(f"      {line}\n" for line in (ONE % ("better", "In one word.")).splitlines())
+    (tmp_path / "writer.yaml").write_text(f"- purpose: draft\n  replies:\n    - |\n{draft}")
+    monkeypatch.chdir(tmp_path)
+
+
+MATRIX = ["matrix", "./colours", "--interpreters", "scripted/good.yaml", "--interpreters", "scripted/poor.yaml"]
+
+
+def test_workflows_under_interpreters_as_text_markdown_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["--workflows", "mine.yaml", "--workflows", "same.yaml", "--baseline", "manual"]
+    assert main([*MATRIX, *rows]) == 0
+    shown = capsys.readouterr()
+    assert "mine.yaml  1.000 [0.676, 1.000] n 8  0.000" in shown.out
+    assert "same.yaml  0.000" in shown.out
+    assert "run folder: runs/matrix-colours-" in shown.err
+    assert "command: autoflow matrix ./colours" in shown.out
+    assert main([*MATRIX, *rows, "--markdown"]) == 0
+    assert "| mine.yaml | 1.000 [0.676, 1.000] n 8 |" in capsys.readouterr().out
+    assert main([*MATRIX, *rows, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["state"]) == ("autoflow.matrix/1", "complete")
+    assert len(document["cells"]) == 6
+
+
+def test_generators_stand_below_the_hand_written_workflow(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MATRIX, "--generators", "scripted/writer.yaml", "--rounds", "1", "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [(cell["row"], cell["mean"], cell["best"]) for cell in cells] == [
+        ("hand-written", 0.0, None),
+        ("in-context by scripted/writer.yaml", 1.0, "r1c1"),
+        ("hand-written", 0.0, None),
+        ("in-context by scripted/writer.yaml", 0.0, "hand-written"),
+    ]
+
+
+def test_the_budget_stops_the_table_with_6_and_the_same_command_resumes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MATRIX, "--max-calls", "10"]) == 6
+    shown = capsys.readouterr()
+    assert "resume: autoflow matrix" in shown.err
+    assert "not complete (budget)" in shown.out
+    assert main(["runs", "list"]) == 0
+    assert "budget" in capsys.readouterr().out
+    assert main([*MATRIX, "--max-calls", "16"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--interpreters", "scripted/good.yaml"], "interpreter scripted/good.yaml is named twice"),
+        (["--workflows", "nothing.yaml"], "nothing.yaml"),
+        (["--generators", "luck/x"], "unknown model provider 'luck'"),
+    ],
+)
+def test_misuse_ends_with_2_before_any_call(
+    more: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*MATRIX, *more]) == 2
+    assert complaint in capsys.readouterr().err
