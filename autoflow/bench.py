@@ -332,9 +332,7 @@ async def bench(
         UsageError: If no task is left to run, or a dollar budget meets a model without a price.
         RunError: If the folder is held by another process or holds another configuration.
     """
-    if tasks is None:
-        tasks = held_out.load_split(config.benchmark, config.split, options=config.options)
-    chosen = select(tasks, config.tasks, config.limit, config.split)
+    chosen = tasks_of(config, tasks)
     settled = resolved(config, workflow, benchmark)
     path = folder if folder is not None else run_path(config, workflow, benchmark, runs)
     async with AsyncExitStack() as stack:
@@ -396,6 +394,18 @@ async def bench(
         run.write("timing.json", _dumped(asdict(report.timing)))
         run.end(state)
         return report
+
+
+def tasks_of(config: BenchConfig, tasks: Sequence[Task] | None = None) -> tuple[Task, ...]:
+    """The tasks that are measured; `tasks` are the split's, where they are read already.
+
+    Raises:
+        UnknownNameError: For an unknown split or task id.
+        UsageError: If no task is left to run.
+    """
+    if tasks is None:
+        tasks = held_out.load_split(config.benchmark, config.split, options=config.options)
+    return select(tasks, config.tasks, config.limit, config.split)
 
 
 def select(tasks: Sequence[Task], ids: str | None, limit: int | None, split: str) -> tuple[Task, ...]:

@@ -58,6 +58,9 @@ class Load:
         )
 
 
+UNLOADED = Load()
+
+
 def load_of(
     workflow: Workflow, operators: Mapping[str, Operator], settings: Settings, *, task_chars: float = 0
 ) -> Load:

@@ -17,7 +17,10 @@ from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json
 from autoflow.core.model import Model
+from autoflow.core.operator import Operator
+from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
+from autoflow.interpreter.settings import Settings
 from autoflow.objective.meter import Price
 from autoflow.objective.objective import Progress
 from autoflow.operators.library import library
@@ -134,6 +137,7 @@ async def line_up(
     benchmark: Benchmark,
     model: Model,
     *,
+    tasks: Sequence[Task] | None = None,
     runs: Path = Path("runs"),
     folder: Path | None = None,
     open_model: Callable[[str], Model] | None = None,
@@ -148,6 +152,7 @@ async def line_up(
     recorded is not done again: the same call resumes.
 
     Args:
+        tasks: The split's tasks; `None` reads them, test included.
         folder: Of the run, where there is one entry only.
 
     Raises:
@@ -168,6 +173,7 @@ async def line_up(
                 settled.workflow,
                 benchmark,
                 model,
+                tasks=tasks,
                 runs=runs,
                 folder=folder,
                 open_model=open_model,
@@ -256,22 +262,29 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def equal_to(
+    workflow: Workflow, calls_a_task: float | None, benchmark: Benchmark, settings: Settings
+) -> tuple[int, Workflow]:
+    """The method with as many samples as make it take so many calls a task, and that number; 1 where nobody knows."""
+    operators: Mapping[str, Operator] = {**library(), **benchmark.operators}
+    samples = 1 if calls_a_task is None else samples_for(workflow, calls_a_task, operators, settings)
+    return samples, sampled(workflow, samples)
+
+
 def _settled(entry: Entry, rows: Sequence[Row], config: BenchConfig, benchmark: Benchmark) -> tuple[Entry, str]:
     """The entry with its number of samples, and how that was chosen."""
     baseline = entry.baseline
     if baseline is None or not baseline.equal:
         return entry, ""
-    operators: Mapping[str, Any] = {**library(), **benchmark.operators}
     first = rows[0]
     taken = _calls_a_task(first.report, config.epochs)
-    samples = 1 if taken is None else samples_for(baseline.workflow, taken, operators, config.settings)
-    label = f"{baseline.name}:{samples}"
+    samples, workflow = equal_to(baseline.workflow, taken, benchmark, config.settings)
     why = (
         f"no task of {first.label} is scored, so its calls are not known"
         if taken is None
         else f"{first.label} took {taken:.2f} calls a task"
     )
-    settled = Entry(label, sampled(baseline.workflow, samples), baseline)
+    settled = Entry(f"{baseline.name}:{samples}", workflow, baseline)
     return settled, f"{baseline.name}:{EQUAL} is N = {samples}: {why}"
 
 

@@ -22,6 +22,7 @@ from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget, Spend
 from autoflow.core.json import Json
 from autoflow.core.model import Model
+from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UsageError
 from autoflow.improve import Collaborators, ImproveConfig, ImproveEvent, ImproveReport, improve
@@ -260,6 +261,7 @@ async def matrix(
     benchmark: Benchmark,
     open_model: Callable[[str], Model],
     *,
+    tasks: Sequence[Task] | None = None,
     runs: Path = Path("runs"),
     folder: Path | None = None,
     price: Price | None = None,
@@ -274,6 +276,7 @@ async def matrix(
     the matrix; the same call resumes and repeats no recorded call.
 
     Args:
+        tasks: The split's tasks; `None` reads them, test included.
         open_model: Gives every model that is named. What it gives is closed after each cell: where cells share a
             model, `autoflow.models.shared.Shared` keeps it open.
 
@@ -281,12 +284,13 @@ async def matrix(
         AutoflowError: As `autoflow.bench.bench` and `autoflow.improve.improve`.
     """
     settled = resolved(config, benchmark)
-    path = folder if folder is not None else runs / default_name("matrix", benchmark.name, settled)
+    path = folder if folder is not None else run_path(config, benchmark, runs)
     with RunFolder.open(path, settled, clock=clock) as run:
         filling = _Filling(
             config,
             benchmark,
             path,
+            tasks=tasks,
             open_model=open_model,
             price=price,
             clock=clock,
@@ -334,6 +338,11 @@ def resolved(config: MatrixConfig, benchmark: Benchmark) -> dict[str, Json]:
     }
 
 
+def run_path(config: MatrixConfig, benchmark: Benchmark, runs: Path) -> Path:
+    """The folder below `runs` that this command makes, or finds again."""
+    return runs / default_name("matrix", benchmark.name, resolved(config, benchmark))
+
+
 def _row(entry: Entry) -> dict[str, Json]:
     # Of a method whose samples follow from the first row, the file is all that is known.
     return {"label": entry.label, "fingerprint": entry.workflow.fingerprint()}
@@ -348,6 +357,7 @@ class _Filling:
         benchmark: Benchmark,
         path: Path,
         *,
+        tasks: Sequence[Task] | None,
         open_model: Callable[[str], Model],
         price: Price | None,
         clock: Callable[[], float],
@@ -359,6 +369,7 @@ class _Filling:
         self._benchmark = benchmark
         self._open = open_model
         self._path = path
+        self._tasks = tasks
         self._price = price
         self._clock = clock
         self._watch = watch
@@ -405,6 +416,7 @@ class _Filling:
                     entries,
                     self._benchmark,
                     model,
+                    tasks=self._tasks,
                     runs=self._path,
                     open_model=self._open,
                     price=self._price,
@@ -462,6 +474,7 @@ class _Filling:
                     search.workflow,
                     self._benchmark,
                     model,
+                    tasks=self._tasks,
                     folder=search.folder / MEASURED,
                     open_model=self._open,
                     price=self._price,

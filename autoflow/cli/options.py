@@ -9,6 +9,9 @@ from autoflow.core.json import Json
 DEFAULT_MODEL = "embedded/smollm2-135m"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+EstimateOnly = Annotated[
+    bool, typer.Option("--estimate", help="Print what is still to do and what it may cost, and run nothing.")
+]
 Operators = Annotated[
     list[str] | None,
     typer.Option(

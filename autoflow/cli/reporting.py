@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoflow.cli.output import safe, say, stderr
+from autoflow.cli.output import emit, safe, say, stderr
 
 if TYPE_CHECKING:
+    from autoflow.estimate import Estimate
     from autoflow.improve import ImproveEvent
     from autoflow.objective.objective import Progress
 
@@ -59,6 +60,18 @@ def _live(title: str) -> Iterator[Callable[["Progress"], None]]:
             bars.update(task, total=progress.total, completed=progress.done, state=_state(progress))
 
         yield _update
+
+
+def estimated(found: "Estimate", only: bool, as_json: bool) -> bool:
+    """Say what a command will take: on stderr before the work, or, where nothing else is wanted, on stdout; whether
+    that is so."""
+    if not only:
+        say(found.line())
+    elif as_json:
+        emit("estimate", found.to_json())
+    else:
+        print(found.line())
+    return only
 
 
 _ENDS = {

@@ -89,3 +89,42 @@ def test_misuse_ends_with_2_before_any_call(
 ) -> None:
     assert main([*MATRIX, *more]) == 2
     assert complaint in capsys.readouterr().err
+
+
+IMPROVE = ["improve", "./colours", "--generator", "scripted/writer.yaml", "--interpreter", "scripted/good.yaml"]
+JOBS = [
+    (["bench", "./colours", "--interpreter", "scripted/good.yaml", "--baseline", "cot"], 8, 16),
+    ([*MATRIX, "--limit", "4"], 8, 8),
+    (
+        [*IMPROVE, "--rounds", "1", "--test-limit", "3"],
+        8 * 2 + 2 * 3,
+        8 * 2 + 2 * 3 + 1,
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "runs", "calls"), JOBS)
+def test_an_estimate_alone_runs_nothing(
+    command: list[str], runs: int, calls: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--estimate"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"estimate: {runs} task runs to do, {calls} ")
+    assert shown.out.count("\n") == 1
+    assert main([*command, "--estimate", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["task_runs"]) == ("autoflow.estimate/1", runs)
+    assert (document["calls"]["low"], document["usd"]) == (calls, {"low": 0.0, "high": 0.0})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("command", "runs", "calls"), JOBS)
+def test_the_estimate_stands_before_the_work(
+    command: list[str], runs: int, calls: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"estimate: {runs} task runs to do, {calls} ")
+    assert "estimate" not in shown.out
+    assert main(command) == 0
+    assert capsys.readouterr().err.startswith("estimate: nothing to do, ")

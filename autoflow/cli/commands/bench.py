@@ -64,6 +64,7 @@ def bench(
         float | None,
         typer.Option("--threshold", min=0.0, max=1.0, help="End with 3 if a mean score is below this."),
     ] = None,
+    estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Run workflows on a benchmark's tasks and report the mean score with its interval; with several, each is compared
@@ -78,8 +79,9 @@ def bench(
         _list(benchmark, options.of_benchmark(data), as_json)
         return 0
 
-    from autoflow.bench import BenchConfig
+    from autoflow.bench import BenchConfig, tasks_of
     from autoflow.benchmarks import loader
+    from autoflow.estimate import of_bench
     from autoflow.lineup import line_up
 
     loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
@@ -106,6 +108,11 @@ def bench(
         command=interrupt.without_secrets(command),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
+    price = opening.pricer(model_options)
+    chosen = tasks_of(config)
+    folder = None if run is None else Path(run)
+    if reporting.estimated(of_bench(config, entries, loaded, chosen, price, folder=folder), estimate, as_json):
+        return 0
 
     async def _work(stop: asyncio.Event) -> "Lineup":
         async with opening.shared(model_options) as open_model:
@@ -114,9 +121,10 @@ def bench(
                 entries,
                 loaded,
                 open_model(interpreter),
-                folder=None if run is None else Path(run),
+                tasks=chosen,
+                folder=folder,
                 open_model=open_model,
-                price=opening.pricer(model_options),
+                price=price,
                 watch=reporting.bar,
                 stop=stop,
             )

@@ -1,6 +1,7 @@
 """Write workflows for a benchmark, run them, score them, keep the best."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,6 +89,7 @@ def improve(
     max_tokens_total: options.MaxTokensTotal = None,
     max_seconds: options.MaxSeconds = None,
     run: options.RunDir = None,
+    estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Improve workflows for a benchmark: the generator writes them, the interpreter runs them on train and validation
@@ -95,8 +97,10 @@ def improve(
 
     What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
     """
+    from autoflow.benchmarks import held_out, loader
     from autoflow.cli import interrupt, opening, reporting
     from autoflow.cli.output import emit
+    from autoflow.estimate import of_improve
     from autoflow.improve import Collaborators, ImproveConfig
     from autoflow.improve import improve as drive
 
@@ -131,14 +135,18 @@ def improve(
         command=interrupt.without_secrets(command),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
+    price = opening.pricer(model_options)
+    folder = None if run is None else Path(run)
+    loaded = loader.load(benchmark, scorer=scorer, options=config.options)
+    tested = min(held_out.splits(benchmark, options=config.options).get("test", 0), test_limit or sys.maxsize)
+    if reporting.estimated(of_improve(config, loaded, tested, price, folder=folder), estimate, as_json):
+        return 0
     open_model = opening.opener(model_options)
 
     async def _work(stop: asyncio.Event) -> "ImproveReport":
         with reporting.events() as on_event:
-            given = Collaborators(
-                open_model=open_model, price=opening.pricer(model_options), on_event=on_event, stop=stop
-            )
-            return await drive(config, given, folder=None if run is None else Path(run))
+            given = Collaborators(benchmark=loaded, open_model=open_model, price=price, on_event=on_event, stop=stop)
+            return await drive(config, given, folder=folder)
 
     report = interrupt.run(_work, command)
     if as_json:

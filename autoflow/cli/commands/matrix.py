@@ -73,6 +73,7 @@ def matrix(
     max_seconds: options.MaxSeconds = None,
     run: options.RunDir = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Fill a table: a row for each workflow and generator, a column for each interpreter. In a generator's cell it
@@ -80,10 +81,11 @@ def matrix(
 
     The budget is for the whole table. What is recorded is not done again: the same command resumes.
     """
-    from autoflow.bench import BenchConfig
+    from autoflow.bench import BenchConfig, tasks_of
     from autoflow.benchmarks import loader
     from autoflow.cli import interrupt, lineup, opening, reporting
     from autoflow.cli.output import emit, printable, say
+    from autoflow.estimate import of_matrix
     from autoflow.improve import ImproveConfig
     from autoflow.matrix import MatrixConfig
     from autoflow.matrix import matrix as fill
@@ -143,6 +145,11 @@ def matrix(
         ),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
+    price = opening.pricer(model_options)
+    chosen = tasks_of(config.bench)
+    folder = None if run is None else Path(run)
+    if reporting.estimated(of_matrix(config, loaded, chosen, price, folder=folder), estimate, as_json):
+        return 0
 
     async def _work(stop: asyncio.Event) -> "MatrixReport":
         async with opening.shared(model_options) as open_model:
@@ -150,8 +157,9 @@ def matrix(
                 config,
                 loaded,
                 open_model,
-                folder=None if run is None else Path(run),
-                price=opening.pricer(model_options),
+                tasks=chosen,
+                folder=folder,
+                price=price,
                 watch=reporting.bar,
                 follow=reporting.events,
                 stop=stop,
