@@ -1,4 +1,4 @@
-"""`autoflow.toml`: named endpoints and default settings, found in the working directory or the nearest one above it.
+"""`autoflow.toml`: named endpoints, prices and default settings, in the working directory or the nearest one above it.
 
     [defaults]
     interpreter = "local/qwen3-8b"
@@ -11,11 +11,17 @@
     api_key_env = "LOCAL_API_KEY"
     models = ["qwen3-8b"]
 
-A key itself has no place in the file: an endpoint names the environment variable that holds it.
+    [prices."local/qwen3-8b"]
+    input = 0.10
+    output = 0.40
+
+Prices are in US dollars per million tokens. A key itself has no place in the file: an endpoint names the environment
+variable that holds it.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +29,29 @@ from autoflow.core.json import Json
 from autoflow.errors import ConfigError
 
 FILE = "autoflow.toml"
-_SECTIONS = ("defaults", "endpoints")
+_SECTIONS = ("defaults", "endpoints", "prices")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An OpenAI-compatible server."""
+    """An OpenAI-compatible server under a name of the user's; its models are asked for as `<name>/<model>`."""
 
     base_url: str
     api_key_env: str | None = None
-    """Environment variable that holds the key; `None`: the server asks for none."""
+    """Environment variable that holds the key; `None`: the server asks for none, and is sent none of the user's."""
 
     models: tuple[str, ...] = ()
     """What it serves, as far as the file says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a model costs, in US dollars per million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    """Of input that the provider read from its prefix cache; `None`: as `input`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,9 @@ class Config:
 
     path: Path | None = None
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    prices: Mapping[str, Rates] = field(default_factory=dict)
+    """`provider/model` -> what the user says it costs; it wins over every table."""
+
     defaults: Mapping[str, Json] = field(default_factory=dict)
     """Flag, with underscores -> value, for every command that has the flag."""
 
@@ -87,7 +106,8 @@ def _read(path: Path) -> Config:
         name: _endpoint(path, name, value)
         for name, value in _table(path, "endpoints", data.get("endpoints", {})).items()
     }
-    return Config(path, endpoints, defaults, command_defaults)
+    prices = {name: _rates(path, name, value) for name, value in _table(path, "prices", data.get("prices", {})).items()}
+    return Config(path, endpoints, prices, defaults, command_defaults)
 
 
 def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
@@ -113,3 +133,22 @@ def _endpoint(path: Path, name: str, value: Any) -> Endpoint:
     if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
         raise ConfigError(f"{path}: endpoints.{name}: models must be a list of names")
     return Endpoint(base_url, key_variable, tuple(models))
+
+
+def _rates(path: Path, name: str, value: Any) -> Rates:
+    table = _table(path, f'prices."{name}"', value)
+    place = f'{path}: prices."{name}"'
+    if not all(name.partition("/")):
+        # Without quotes TOML makes a table of tables at the first dot of a model's name.
+        raise ConfigError(f"{place}: is no model", hint='write provider/model in quotes: [prices."openai/gpt-5-mini"]')
+    known = tuple(item.name for item in fields(Rates))
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise ConfigError(f"{place}: unknown key {unknown[0]!r}; there are: {', '.join(known)}")
+    missing = [key for key in ("input", "output") if key not in table]
+    if missing:
+        raise ConfigError(f"{place}: {missing[0]} is missing; both input and output are needed")
+    for key, number in table.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+            raise ConfigError(f"{place}: {key} must be a number of US dollars per million tokens, not {number!r}")
+    return Rates(**{key: float(number) for key, number in table.items()})

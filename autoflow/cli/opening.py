@@ -1,7 +1,8 @@
 """From flags to what runs: models, operators, settings, budgets."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
     from autoflow.models.options import ModelOptions
     from autoflow.models.shared import Shared
 
-OPENAI = "https://api.openai.com/v1"
-IN_PROCESS = ("embedded", "replay", "scripted")
-"""Providers whose calls cost nothing. Of any other a price must be known before `--max-cost` can be kept."""
-
 
 def model_options(base_url: str | None, seed: int, max_retries: int) -> "ModelOptions":
-    """What models are opened with, the endpoints of `autoflow.toml` included."""
-    from autoflow.models.options import Endpoint, ModelOptions
+    """What models are opened with, the endpoints and prices of `autoflow.toml` included."""
+    from autoflow.models.options import ModelOptions
 
-    endpoints = {
-        name: Endpoint(endpoint.base_url, endpoint.api_key_env)
-        for name, endpoint in config.load(Path.cwd()).endpoints.items()
-    }
-    return ModelOptions(base_url=base_url, seed=seed, max_retries=max_retries, endpoints=endpoints, progress=say)
+    settings = config.load(Path.cwd())
+    return ModelOptions(
+        base_url=base_url,
+        seed=seed,
+        max_retries=max_retries,
+        endpoints=settings.endpoints,
+        prices=settings.prices,
+        progress=say,
+    )
 
 
 def opener(options: "ModelOptions") -> "Callable[[str], Model]":
@@ -58,19 +59,34 @@ def shared(options: "ModelOptions") -> "Shared":
 def pricer(options: "ModelOptions") -> "Callable[[str, int, int], float | None]":
     """Says in US dollars what a call of a model with so many tokens in and out costs; `None` where it is not known."""
     from autoflow.core.model import Usage
-    from autoflow.models import prices
+    from autoflow.models.factory import price_of
 
     def _price(spec: str, input_tokens: int, output_tokens: int) -> float | None:
-        provider, _, name = spec.partition("/")
-        if provider in options.endpoints:
-            base_url = options.endpoints[provider].base_url
-        elif provider == "openai":
-            base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
-        else:
-            return 0.0 if provider in IN_PROCESS else None
-        return prices.price(name, base_url, Usage(input_tokens, output_tokens))
+        return price_of(spec, options, Usage(input_tokens, output_tokens))
 
     return _price
+
+
+@contextmanager
+def unsafe_local(wanted: bool) -> Iterator[None]:
+    """Lets generated code run without a sandbox where none works, for as long as the context lasts; a person is told
+    where that is so."""
+    if not wanted:
+        yield
+        return
+    from autoflow.sandbox.choose import VARIABLE, describe
+
+    if not any(boundary.works for boundary in describe()):
+        say("no sandbox works on this machine: generated code runs with all of your rights (--unsafe-local)")
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def interpreter_settings(

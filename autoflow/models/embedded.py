@@ -31,6 +31,7 @@ from autoflow.core.model import Feature, Request, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UnknownNameError
 from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
 from autoflow.models.options import ModelOptions
+from autoflow.models.provider import Provider, free
 from autoflow.models.slots import Slots
 from autoflow.models.weights import ensure_weights
 
@@ -393,4 +394,4 @@ def _open(name: str, options: ModelOptions) -> ChatModel:
     )
 
 
-PLUGIN = _open
+PLUGIN = Provider(_open, free)

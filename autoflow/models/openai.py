@@ -20,12 +20,14 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import PrivateAttr
 
+from autoflow.config import Endpoint
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UsageError
 from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
-from autoflow.models.options import Endpoint, ModelOptions
+from autoflow.models.options import ModelOptions
 from autoflow.models.prices import price
+from autoflow.models.provider import Provider
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
@@ -430,9 +432,9 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
             f"{spec}: the server's address carries a name or password, which no request can send beside a key",
             hint="leave it out of the address, and put the key into the environment",
         )
-    key = os.environ.get(endpoint.key_env) or None if endpoint.key_env else None
-    if key is None and (endpoint.base_url == OPENAI_URL or (endpoint.key_env and endpoint.key_env != KEY_ENV)):
-        variable = endpoint.key_env or KEY_ENV
+    key = os.environ.get(endpoint.api_key_env) or None if endpoint.api_key_env else None
+    if key is None and (endpoint.base_url == OPENAI_URL or (endpoint.api_key_env and endpoint.api_key_env != KEY_ENV)):
+        variable = endpoint.api_key_env or KEY_ENV
         raise MissingDependencyError(
             f"{spec} needs a key in the environment variable {variable}, which is not set",
             hint=f"run: export {variable}=...; or use a model without an account: embedded/smollm2-135m",
@@ -441,7 +443,7 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
         model=name,
         base_url=endpoint.base_url,
         key=key,
-        key_env=endpoint.key_env,
+        key_env=endpoint.api_key_env,
         timeout_s=options.timeout_s,
         connections=options.max_concurrency,
     )
@@ -453,8 +455,16 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
 
 
 def _open(name: str, options: ModelOptions) -> ChatModel:
-    base_url = (options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-    return open_server(f"openai/{name}", name, Endpoint(base_url, options.key_env or KEY_ENV), options)
+    endpoint = Endpoint(_base_url(options), options.key_env or KEY_ENV)
+    return open_server(f"openai/{name}", name, endpoint, options)
 
 
-PLUGIN = _open
+def _base_url(options: ModelOptions) -> str:
+    return (options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+
+
+def _price(name: str, options: ModelOptions, usage: Usage) -> float | None:
+    return price(name, _base_url(options), usage)
+
+
+PLUGIN = Provider(_open, _price)

@@ -3,16 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from autoflow.config import Endpoint, Rates
 from autoflow.core.json import Json
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An OpenAI-compatible server under a name of the user's; its models are asked for as `<name>/<model>`."""
-
-    base_url: str
-    key_env: str | None = None
-    """Environment variable that holds the key; `None`: the server needs none, and is sent none of the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +35,9 @@ class ModelOptions:
 
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """Named servers; a name here hides a provider of the same name."""
+
+    prices: Mapping[str, Rates] = field(default_factory=dict)
+    """`provider/model` -> what it costs, in the place of what the provider or the price table says."""
 
     context_tokens: int | None = None
     """Prompt and reply of one call of the embedded model together, in tokens; `None`: 4,096."""

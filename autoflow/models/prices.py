@@ -1,9 +1,13 @@
-"""What a call costs, from the public price table of genai-prices. A model that is not in it has no known price."""
+"""What a call costs: as the user says, else from the public price table of genai-prices. A model that is in neither has
+no known price.
+"""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from autoflow.core.model import Usage
+from autoflow.config import Rates
+from autoflow.core.model import Feature, Model, Reply, Request, Usage
 
 
 def price(model: str, base_url: str, usage: Usage) -> float | None:
@@ -14,16 +18,44 @@ def price(model: str, base_url: str, usage: Usage) -> float | None:
     if known is None:
         return None
     rates, calculate = known
-    if rates is None:
-        return float(calculate(usage))
-    fresh, cached, output = rates
+    return float(calculate(usage)) if rates is None else cost(rates, usage)
+
+
+def cost(rates: Rates, usage: Usage) -> float | None:
+    """Cost in US dollars of one call; `None` where its tokens are not known."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
     read = min(usage.cached_tokens or 0, usage.input_tokens)
-    return ((usage.input_tokens - read) * fresh + read * cached + usage.output_tokens * output) / 1e6
+    cached = rates.input if rates.cached is None else rates.cached
+    return ((usage.input_tokens - read) * rates.input + read * cached + usage.output_tokens * rates.output) / 1e6
+
+
+class Priced:
+    """A model at the user's own rates, whatever its provider says."""
+
+    def __init__(self, model: Model, rates: Rates) -> None:
+        self._model = model
+        self._rates = rates
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        return self._model.features
+
+    async def complete(self, request: Request) -> Reply:
+        reply = await self._model.complete(request)
+        return replace(reply, usage=replace(reply.usage, cost_usd=cost(self._rates, reply.usage)))
+
+    async def aclose(self) -> None:
+        await self._model.aclose()
 
 
 @lru_cache(maxsize=256)
-def _known(model: str, base_url: str) -> tuple[tuple[float, float, float] | None, Any] | None:
-    """Dollars per million tokens where the price is that simple, and the full calculation for all others."""
+def _known(model: str, base_url: str) -> tuple[Rates | None, Any] | None:
+    """Rates where the price is that simple, and the full calculation for all others."""
     from genai_prices import Usage as Counts
     from genai_prices import calc_price
 
@@ -46,4 +78,4 @@ def _known(model: str, base_url: str) -> tuple[tuple[float, float, float] | None
     if isinstance(found.model.prices, list) or any(hasattr(part, "tiers") for part in parts) or parts[0] is None:
         return None, calculate
     fresh, cached, output = parts
-    return (float(fresh), float(fresh if cached is None else cached), float(output or 0)), calculate
+    return Rates(float(fresh), float(output or 0), None if cached is None else float(cached)), calculate

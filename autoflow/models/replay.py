@@ -12,6 +12,7 @@ from typing import Any
 from autoflow.core.model import Feature, Reply, Request, Usage
 from autoflow.errors import ProviderError, RunError
 from autoflow.models.options import ModelOptions
+from autoflow.models.provider import Provider, free
 
 LEDGER = "ledger.sqlite"
 
@@ -78,4 +79,4 @@ def _open(name: str, options: ModelOptions) -> Replay:
     return Replay(folder, database, models)
 
 
-PLUGIN = _open
+PLUGIN = Provider(_open, free)

@@ -19,6 +19,7 @@ import yaml
 
 from autoflow.core.model import Feature, Reply, Request, Usage
 from autoflow.errors import ConfigError, ProviderError
+from autoflow.models.provider import Provider, free
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +107,4 @@ def _open(name: str, options: object) -> Scripted:
     return load(Path(name))
 
 
-PLUGIN = _open
+PLUGIN = Provider(_open, free)

@@ -160,7 +160,8 @@ def test_bench_compares_several_workflows_in_a_table(folder: Path, capsys: pytes
 
 
 def test_prices_are_known_for_models_in_the_table_and_for_what_runs_in_the_process() -> None:
-    from autoflow.models.options import Endpoint, ModelOptions
+    from autoflow.config import Endpoint
+    from autoflow.models.options import ModelOptions
 
     price = opening.pricer(ModelOptions(endpoints={"near": Endpoint("http://127.0.0.1:9/v1")}))
     known = price("openai/gpt-4o-mini", 1_000_000, 0)
