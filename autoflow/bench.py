@@ -57,7 +57,7 @@ Outcome = Literal["complete", "budget", "interrupted", "provider"]
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
-    """What is measured and how. Budget, concurrency and command may change between sittings; nothing else may."""
+    """What is measured and how. Budget, concurrency, command and `retry_errors` may change between sittings."""
 
     benchmark: str
     """Name, or path of a benchmark folder."""
@@ -68,6 +68,9 @@ class BenchConfig:
     split: str = "test"
     tasks: str | None = None
     """Ids within the split: "0-14,105"; `None`: all of them."""
+
+    sample_ids: tuple[str, ...] = ()
+    """Ids as they are, commas and dashes included; besides `tasks`."""
 
     limit: int | None = None
     """The first so many of them."""
@@ -86,6 +89,9 @@ class BenchConfig:
     """Of the benchmark."""
 
     base_url: str | None = None
+    retry_errors: bool = True
+    """Whether what an earlier sitting lost to a fault is tried again; False reports it as it stands, without a call."""
+
     budget: Budget = field(default_factory=Budget)
     concurrency: int = 8
     command: str = ""
@@ -284,6 +290,8 @@ def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> d
         "options": dict(config.options),
         "split": config.split,
         "tasks": config.tasks,
+        # Absent where there are none: runs made before there was such a key are found again.
+        **({"sample_ids": list(config.sample_ids)} if config.sample_ids else {}),
         "limit": config.limit,
         "scorer": benchmark.scorer.label,
         "workflow": {"name": workflow.name, "fingerprint": workflow.fingerprint()},
@@ -332,7 +340,7 @@ async def bench(
         UsageError: If no task is left to run, or a dollar budget meets a model without a price.
         RunError: If the folder is held by another process or holds another configuration.
     """
-    chosen = tasks_of(config, tasks)
+    chosen = tasks_of(config, split_of(config) if tasks is None else tasks)
     settled = resolved(config, workflow, benchmark)
     path = folder if folder is not None else run_path(config, workflow, benchmark, runs)
     async with AsyncExitStack() as stack:
@@ -364,6 +372,7 @@ async def bench(
             epochs=config.epochs,
             concurrency=config.concurrency,
             seed=config.seed,
+            retry_faults=config.retry_errors,
             on_progress=on_progress,
             stop=stop,
         )
@@ -396,30 +405,44 @@ async def bench(
         return report
 
 
-def tasks_of(config: BenchConfig, tasks: Sequence[Task] | None = None) -> tuple[Task, ...]:
-    """The tasks that are measured; `tasks` are the split's, where they are read already.
+def split_of(config: BenchConfig) -> tuple[Task, ...]:
+    """Every task of the split, test included.
 
     Raises:
-        UnknownNameError: For an unknown split or task id.
+        UnknownNameError: For an unknown benchmark, split or option.
+        DataError: If the data is at fault.
+    """
+    return held_out.load_split(config.benchmark, config.split, options=config.options)
+
+
+def tasks_of(config: BenchConfig, split: Sequence[Task]) -> tuple[Task, ...]:
+    """Those of the split's tasks that are measured.
+
+    Raises:
+        UnknownNameError: For an unknown task id.
         UsageError: If no task is left to run.
     """
-    if tasks is None:
-        tasks = held_out.load_split(config.benchmark, config.split, options=config.options)
-    return select(tasks, config.tasks, config.limit, config.split)
+    return select(split, config.tasks, config.limit, config.split, config.sample_ids)
 
 
-def select(tasks: Sequence[Task], ids: str | None, limit: int | None, split: str) -> tuple[Task, ...]:
-    """The tasks named by `ids` ("0-14,105", in the split's order), then the first `limit` of them.
+def select(
+    tasks: Sequence[Task], ids: str | None, limit: int | None, split: str, sample_ids: Sequence[str] = ()
+) -> tuple[Task, ...]:
+    """The tasks named by `ids` ("0-14,105") or `sample_ids` (each one id), in the split's order, then the first
+    `limit` of them; named by neither: all.
 
     Raises:
         UnknownNameError: For an id or a range with none of the split's tasks.
         UsageError: If nothing is left.
     """
     chosen = tuple(tasks)
-    if ids is not None:
-        wanted: set[str] = set()
+    if ids is not None or sample_ids:
         known = {task.id for task in chosen}
-        for part in (part.strip() for part in ids.split(",")):
+        unknown = next((name for name in sample_ids if name not in known), None)
+        if unknown is not None:
+            raise UnknownNameError(f"task id in split {split!r}:", unknown, _some(chosen))
+        wanted = set(sample_ids)
+        for part in (part.strip() for part in ids.split(",")) if ids is not None else ():
             first, dash, last = part.partition("-")
             if part in known:
                 wanted.add(part)

@@ -25,7 +25,7 @@ from autoflow.matrix import MEASURED, MatrixConfig
 from autoflow.matrix import run_path as matrix_path
 from autoflow.objective.meter import Price
 from autoflow.operators.library import library
-from autoflow.runs.ledger import Ledger, Result
+from autoflow.runs.ledger import Ledger, Place, Result
 from autoflow.scorers.llm_judge import NeedsModel
 
 LEDGER = "ledger.sqlite"
@@ -77,7 +77,7 @@ class Estimate:
         seconds = "time unknown" if self.seconds is None else f"about {_rounded(self.seconds)} s"
         said = [
             f"{_runs(self.runs)} to do{recorded}",
-            f"{_span(self.load.calls, _whole)} calls",
+            f"{_span(self.load.calls, _whole)} call{'' if self.load.calls == Bounds(1, 1) else 's'}",
             f"{_span(tokens, _rounded)} tokens",
             usd,
             seconds,
@@ -222,6 +222,9 @@ class _Record:
     seconds: float = 0.0
     """Wall-clock time of all sittings."""
 
+    left_alone: int = 0
+    """Besides: runs lost to a fault, and not to be tried again."""
+
     @classmethod
     def of(cls, results: Iterable[Result], seconds: float) -> "_Record":
         spends = [result.spend for result in results]
@@ -348,20 +351,24 @@ def _of_one(
 ) -> Estimate:
     recorded = _Record() if workflow is None else _bench_record(path, workflow, config, {task.id for task in tasks})
     told = _Known(config.interpreter, config.settings, benchmark, price)
-    estimate = told.runs(workflow, tasks, len(tasks) * config.epochs - recorded.count, recorded)
-    return replace(estimate, recorded=recorded.count)
+    known = recorded.count + recorded.left_alone
+    return replace(told.runs(workflow, tasks, len(tasks) * config.epochs - known, recorded), recorded=known)
 
 
 def _bench_record(path: Path, workflow: Workflow, config: BenchConfig, ids: set[str]) -> _Record:
     if not (path / LEDGER).is_file():
         return _Record()
     with Ledger.reading(path / LEDGER) as ledger:
-        results = [
-            result
-            for result in ledger.results(workflow.fingerprint(), config.split)
-            if result.place.task in ids and result.place.epoch < config.epochs
-        ]
-        return _Record.of(results, ledger.earlier_seconds)
+        candidate = workflow.fingerprint()
+        results = [item for item in ledger.results(candidate, config.split) if _asked(item.place, config, ids)]
+        faults = [] if config.retry_errors else ledger.faults(candidate, config.split)
+        lost = {fault.place for fault in faults if _asked(fault.place, config, ids)}
+        recorded = _Record.of(results, ledger.earlier_seconds)
+        return replace(recorded, left_alone=len(lost - {result.place for result in results}))
+
+
+def _asked(place: Place, config: BenchConfig, ids: set[str]) -> bool:
+    return place.task in ids and place.epoch < config.epochs
 
 
 def _search_record(path: Path, splits: Sequence[str]) -> _Searched:

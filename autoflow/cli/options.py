@@ -84,6 +84,27 @@ Benchmark = Annotated[
 ]
 Split = Annotated[str, typer.Option("--split", help="Which tasks.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", metavar="IDS", help="Of these, by id: 0-14,105. Default: all.")]
+SampleId = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sample-id",
+        metavar="ID",
+        help="One of these, by its id as it is, commas and dashes included; may be repeated, also beside --tasks.",
+    ),
+]
+RetryErrors = Annotated[
+    bool,
+    typer.Option(
+        "--retry-errors/--no-retry-errors",
+        help="Try again what an earlier sitting lost to the provider or the sandbox; without, report it as it stands.",
+    ),
+]
+UnsafeLocal = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-local", help="Where no sandbox works, run generated code all the same, with all of your rights."
+    ),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Of these, the first N.")]
 Baseline = Annotated[
     list[str] | None,

@@ -87,11 +87,13 @@ class Objective:
         epochs: int = 1,
         concurrency: int = 8,
         seed: int | None = None,
+        retry_faults: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
         stop: asyncio.Event | None = None,
     ) -> None:
         """`epochs` draws a task, averaged. `seed` deals the order in which tasks run, so that a run that stops early
-        has seen a random part; `None` keeps the order given. Once `stop` is set, no further draw starts."""
+        has seen a random part; `None` keeps the order given. Without `retry_faults` a draw whose fault is on record
+        stays unscored. Once `stop` is set, no further draw starts."""
         if epochs < 1 or concurrency < 1:
             raise ValueError(f"epochs and concurrency are at least 1, not {epochs} and {concurrency}")
         self.benchmark_name = benchmark_name
@@ -101,6 +103,7 @@ class Objective:
         self.epochs = epochs
         self._concurrency = concurrency
         self._seed = seed
+        self._retry_faults = retry_faults
         self._on_progress = on_progress
         self._stop = stop
 
@@ -130,6 +133,9 @@ class _Scoring:
         self._finished: list[TaskResult | None] = [None] * len(tasks)
         self._done = self._unscored = self._recorded = 0
         self._sum = 0.0
+        # By place, the last of each: what is not tried again.
+        faults = [] if objective._retry_faults else objective._ledger.faults(self._candidate, split)
+        self._left_alone = {fault.place: fault.reason for fault in faults}
         self._ended: Failure | None = None
         self._in_a_row = 0
 
@@ -175,6 +181,9 @@ class _Scoring:
                 if self._recorded % 100 == 0:
                     # Reading never waits; let signals, progress and other runs have their turn.
                     await asyncio.sleep(0)
+            elif place in self._left_alone:
+                self._recorded += 1
+                self._count(index, epoch, _Drawn(None, self._left_alone[place], None))
             else:
                 await self._draw(index, task, place)
             if self._ended is not None or (stop is not None and stop.is_set()):

@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TypedDict
 
 from autoflow.core.json import Json
@@ -70,7 +69,7 @@ class CodeTests:
         readings = [f"{before}\n{code}\n"]
         if prompt and code.lstrip("\n\r")[:1] in (" ", "\t"):  # the body alone
             readings.append(f"{setup}\n{prompt}{code}\n")
-        sandbox = self.sandbox if self.sandbox is not None else _sandbox()
+        sandbox = self.sandbox if self.sandbox is not None else choose()
         limits = Limits(wall_s=self.timeout_s, memory_bytes=int(self.memory_mb * MIB))
         try:
             verdict = await judge(sandbox, tuple(readings), Checks(source, entry, before), limits)
@@ -79,11 +78,6 @@ class CodeTests:
         if verdict.passed:
             return Score(1.0)
         return Score(0.0, verdict.reason, {"detail": verdict.detail})
-
-
-@cache
-def _sandbox() -> Sandbox:
-    return choose()
 
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)

@@ -145,6 +145,21 @@ async def test_fault_is_none_and_tried_again_next_time(runs: Runs, judge: Judge,
     assert runs.seen == [("1", 0)]
 
 
+async def test_fault_is_left_as_it_stands_where_that_is_asked(runs: Runs, judge: Judge, ledger: Ledger) -> None:
+    runs.failures["1"] = _fault("provider")
+    await Objective("b", judge, runs, ledger).score_all(WORKFLOW, _tasks(3), "a")
+    runs.failures.clear()
+    runs.seen.clear()
+    objective = Objective("b", judge, runs, ledger, retry_faults=False)
+    evaluation = await objective.score_all(WORKFLOW, _tasks(4), "a")
+    assert _values(evaluation) == [0.0, None, 0.02, 0.03]
+    assert evaluation.results[1].reason == "provider"
+    # What was never begun is no fault.
+    assert runs.seen == [("3", 0)]
+    assert _values(await Objective("b", judge, runs, ledger).score_all(WORKFLOW, _tasks(4), "a"))[1] == 0.01
+    assert _values(await objective.score_all(WORKFLOW, _tasks(4), "a"))[1] == 0.01
+
+
 @pytest.mark.parametrize("error", [SandboxError("gone"), ProviderError("judge down", transient=True)])
 async def test_scorer_that_could_not_run_leaves_no_score(
     runs: Runs, judge: Judge, ledger: Ledger, error: AutoflowError

@@ -41,6 +41,7 @@ def bench(
     baseline: options.Baseline = None,
     split: options.Split = "test",
     tasks: options.Tasks = None,
+    sample_id: options.SampleId = None,
     limit: options.Limit = None,
     listing: Annotated[bool, typer.Option("--list", help="Print the benchmark's tasks and run nothing.")] = False,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
@@ -54,6 +55,8 @@ def bench(
     seed: options.Seed = 0,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    retry_errors: options.RetryErrors = True,
+    unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -79,7 +82,7 @@ def bench(
         _list(benchmark, options.of_benchmark(data), as_json)
         return 0
 
-    from autoflow.bench import BenchConfig, tasks_of
+    from autoflow.bench import BenchConfig, split_of, tasks_of
     from autoflow.benchmarks import loader
     from autoflow.estimate import of_bench
     from autoflow.lineup import line_up
@@ -94,6 +97,7 @@ def bench(
         interpreter=interpreter,
         split=split,
         tasks=tasks,
+        sample_ids=tuple(sample_id or ()),
         limit=limit,
         epochs=epochs,
         seed=seed,
@@ -103,13 +107,15 @@ def bench(
         scorer=scorer,
         options=options.of_benchmark(data),
         base_url=base_url,
+        retry_errors=retry_errors,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
         concurrency=concurrency,
         command=interrupt.without_secrets(command),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
     price = opening.pricer(model_options)
-    chosen = tasks_of(config)
+    everything = split_of(config)
+    chosen = tasks_of(config, everything)
     folder = None if run is None else Path(run)
     if reporting.estimated(of_bench(config, entries, loaded, chosen, price, folder=folder), estimate, as_json):
         return 0
@@ -121,7 +127,7 @@ def bench(
                 entries,
                 loaded,
                 open_model(interpreter),
-                tasks=chosen,
+                tasks=everything,
                 folder=folder,
                 open_model=open_model,
                 price=price,
@@ -129,7 +135,8 @@ def bench(
                 stop=stop,
             )
 
-    found = interrupt.run(_work, command)
+    with opening.unsafe_local(unsafe_local):
+        found = interrupt.run(_work, command)
     for row in found.rows:
         say(f"run folder: {row.report.folder}")
     if as_json:

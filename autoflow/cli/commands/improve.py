@@ -83,6 +83,7 @@ def improve(
     operators: options.OperatorSet = None,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -148,7 +149,8 @@ def improve(
             given = Collaborators(benchmark=loaded, open_model=open_model, price=price, on_event=on_event, stop=stop)
             return await drive(config, given, folder=folder)
 
-    report = interrupt.run(_work, command)
+    with opening.unsafe_local(unsafe_local):
+        report = interrupt.run(_work, command)
     if as_json:
         emit("improve", {"folder": str(report.folder), **_document(report)})
     else:

@@ -49,6 +49,7 @@ def matrix(
     ] = None,
     split: options.Split = "test",
     tasks: options.Tasks = None,
+    sample_id: options.SampleId = None,
     limit: options.Limit = None,
     strategy: options.Strategy = "in-context",
     option: options.StrategyOption = None,
@@ -66,6 +67,8 @@ def matrix(
     seed: options.Seed = 0,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    retry_errors: options.RetryErrors = True,
+    unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -81,7 +84,7 @@ def matrix(
 
     The budget is for the whole table. What is recorded is not done again: the same command resumes.
     """
-    from autoflow.bench import BenchConfig, tasks_of
+    from autoflow.bench import BenchConfig, split_of, tasks_of
     from autoflow.benchmarks import loader
     from autoflow.cli import interrupt, lineup, opening, reporting
     from autoflow.cli.output import emit, printable, say
@@ -107,6 +110,7 @@ def matrix(
             interpreter=columns[0],
             split=split,
             tasks=tasks,
+            sample_ids=tuple(sample_id or ()),
             limit=limit,
             epochs=epochs,
             seed=seed,
@@ -114,6 +118,7 @@ def matrix(
             scorer=scorer,
             options=given,
             base_url=base_url,
+            retry_errors=retry_errors,
             budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
             concurrency=concurrency,
             command=interrupt.without_secrets(command),
@@ -146,7 +151,8 @@ def matrix(
     )
     model_options = opening.model_options(base_url, seed, max_retries)
     price = opening.pricer(model_options)
-    chosen = tasks_of(config.bench)
+    everything = split_of(config.bench)
+    chosen = tasks_of(config.bench, everything)
     folder = None if run is None else Path(run)
     if reporting.estimated(of_matrix(config, loaded, chosen, price, folder=folder), estimate, as_json):
         return 0
@@ -157,7 +163,7 @@ def matrix(
                 config,
                 loaded,
                 open_model,
-                tasks=chosen,
+                tasks=everything,
                 folder=folder,
                 price=price,
                 watch=reporting.bar,
@@ -165,7 +171,8 @@ def matrix(
                 stop=stop,
             )
 
-    report = interrupt.run(_work, command)
+    with opening.unsafe_local(unsafe_local):
+        report = interrupt.run(_work, command)
     say(f"run folder: {report.folder}")
     if as_json:
         # The report's own version number gives way to the document's.
