@@ -25,6 +25,8 @@ from autoflow.objective.meter import Price
 from autoflow.objective.objective import Progress
 from autoflow.operators.library import library
 from autoflow.statistics import Comparison, Interval, holm, paired, verdict
+from autoflow.summary import aligned
+from autoflow.summary import total as summed
 
 Watch = Callable[[str], AbstractContextManager[Callable[[Progress], None] | None]]
 """Given what is measured, a context that shows its progress."""
@@ -191,7 +193,7 @@ async def line_up(
 
 def total(reports: Sequence[BenchReport]) -> Spend:
     """What the runs took, failed calls included: as a budget counts."""
-    spent = sum((report.spend for report in reports), Spend())
+    spent = summed([report.spend for report in reports])
     return replace(spent, calls=spent.calls + sum(report.timing.failed_calls for report in reports))
 
 
@@ -223,12 +225,6 @@ def said(comparison: Comparison | None, p_holm: float | None, comparisons: int) 
     if comparisons < 2 or p_holm is None:
         return verdict(comparison)
     return f"{verdict(comparison)} (p = {p_holm:.3f} adjusted for {comparisons} comparisons)"
-
-
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines with columns."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 def numbers(interval: Interval | None) -> tuple[str, str, str]:

@@ -6,11 +6,10 @@ matrix's own; a generator's cell holds the search, and in `measured` its best wo
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from autoflow.lineup import (
     Entry,
     Watch,
     against_first,
-    aligned,
     comparison_json,
     dollars,
     line_up,
@@ -39,6 +37,7 @@ from autoflow.lineup import (
 from autoflow.objective.meter import Price
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.statistics import Comparison
+from autoflow.summary import aligned, interval_cell, interval_json, spend_json, total
 
 SCHEMA = 1
 """Version of `report.json`."""
@@ -109,7 +108,7 @@ class Cell:
         """Of the search and the measurement, each recorded call once."""
         parts = [self.report.spend] if self.report is not None else []
         parts += [self.search.generator, self.search.interpreter] if self.search is not None else []
-        return replace(sum(parts, Spend()), usd=math.fsum(part.usd for part in parts))
+        return total(parts)
 
     @property
     def seconds(self) -> float:
@@ -134,7 +133,7 @@ class Cell:
             return "not begun" if self.state is None else f"- ({self.state})" if self.state != "complete" else "-"
         interval = self.report.interval
         stopped = "" if self.state == "complete" else f" ({self.state})"
-        return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}] n {interval.n}{stopped}"
+        return f"{interval_cell(interval)} n {interval.n}{stopped}"
 
     def to_json(self) -> dict[str, Any]:
         """The cell in `report.json`."""
@@ -144,12 +143,13 @@ class Cell:
             "interpreter": self.interpreter,
             "state": self.state,
             "folder": None if self.folder is None else self.folder.name,
-            **_measured(report),
+            **interval_json(None if report is None else report.interval),
+            "unscored": None if report is None else report.unscored,
             "note": self.note,
             "best": None if search is None else search.best,
             "workflow": None if report is None else report.config["workflow"],
             "against_first": comparison_json(self.against, self.p_holm),
-            "spend": {key: item for key, item in asdict(self.spend).items() if key != "cached_calls"},
+            "spend": spend_json(self.spend),
         }
 
 
@@ -180,9 +180,7 @@ class MatrixReport:
     @property
     def spend(self) -> Spend:
         """Of all cells."""
-        return replace(
-            sum((cell.spend for cell in self.cells), Spend()), usd=math.fsum(cell.spend.usd for cell in self.cells)
-        )
+        return total([cell.spend for cell in self.cells])
 
     def to_json(self) -> dict[str, Any]:
         """The content of `report.json`: equal for equal work, however often it was interrupted."""
@@ -488,7 +486,7 @@ class _Filling:
 
     def _left(self, *more: Cell) -> Budget | None:
         cells = [*self.cells, *more]
-        spent = sum((cell.spend for cell in cells), Spend())
+        spent = total([cell.spend for cell in cells])
         spent = replace(spent, calls=spent.calls + sum(cell.failed_calls for cell in cells))
         return self._config.bench.budget.less(spent, sum(cell.seconds for cell in cells))
 
@@ -502,13 +500,6 @@ class _Filling:
 def _state(report: BenchReport) -> Outcome:
     """As of the run; one that came to its end without a single score for its provider's sake waits for it, too."""
     return "provider" if report.exit_code == 5 else report.state
-
-
-def _measured(report: BenchReport | None) -> dict[str, Json]:
-    if report is None:
-        return {"mean": None, "low": None, "high": None, "n": 0, "interval": None, "unscored": None}
-    whole = report.to_json()
-    return {key: whole[key] for key in ("mean", "low", "high", "n", "interval", "unscored")}
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> list[str]:

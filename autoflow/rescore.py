@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoflow.bench import BenchConfig, BenchReport, bench, resolved, select
+from autoflow.bench import BenchConfig, BenchReport, bench, resolved, tasks_of
 from autoflow.benchmarks import folder as folders
 from autoflow.benchmarks import held_out, loader
 from autoflow.core.benchmark import Benchmark
@@ -102,6 +102,7 @@ async def rescore(
             interpreter=source.config["interpreter"],
             split=source.split,
             tasks=source.config.get("tasks"),
+            sample_ids=tuple(source.config.get("sample_ids", ())),
             limit=source.limit,
             epochs=source.config["epochs"],
             seed=source.config["seed"],
@@ -114,14 +115,14 @@ async def rescore(
             rescored=source.name,
         )
         tasks = held_out.load_split(name, source.split, options=options)
-        chosen = select(tasks, measured.tasks, measured.limit, source.split)
+        chosen = tasks_of(measured, tasks)
         notes = [*_same_data(source, chosen, loader.load(name, options=options)), *_judge(benchmark)]
         recorded = _recorded(source, chosen, measured.epochs, ledger)
         if len(recorded) < len(chosen):
             notes.append(
                 f"{len(chosen) - len(recorded)} of {count(len(chosen), 'task')} have no trace and are left out."
             )
-            measured, tasks = replace(measured, tasks=None, limit=None), recorded
+            measured, tasks = replace(measured, tasks=None, sample_ids=(), limit=None), recorded
         benchmark = replace(benchmark, notes=(*benchmark.notes, *_what(source), *notes))
         path = folder or runs / default_name("rescore", benchmark.name, resolved(measured, source.workflow, benchmark))
         return await bench(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 from autoflow import config
 from autoflow.cli.output import say
@@ -14,6 +14,7 @@ from autoflow.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from autoflow.core.budget import Budget
     from autoflow.core.model import Model
+    from autoflow.improve import Gate
     from autoflow.interpreter.settings import Settings
     from autoflow.models.options import ModelOptions
     from autoflow.models.shared import Shared
@@ -105,6 +106,20 @@ def interpreter_settings(
             sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
             return Settings(protocol=known, max_steps=max_steps, sampling=sampling, seed=seed)
     raise UnknownNameError("protocol", protocol, list(PROTOCOLS))
+
+
+def gate(name: str) -> "Gate":
+    """The gate of that name.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
+    from autoflow.improve import Gate
+
+    for known in get_args(Gate):
+        if known == name:
+            return cast("Gate", known)
+    raise UnknownNameError("gate", name, list(get_args(Gate)))
 
 
 def budget(usd: float | None, tokens: int | None, calls: int | None, seconds: float | None) -> "Budget":

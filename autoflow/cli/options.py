@@ -130,6 +130,16 @@ TrainLimit = Annotated[
 ValidationLimit = Annotated[
     int | None, typer.Option("--validation-limit", min=1, metavar="N", help="Only the first N validation tasks.")
 ]
+Gate = Annotated[
+    str,
+    typer.Option(
+        "--gate", metavar="all|parent", help="Run on validation: all, or what does as well as its parent on train."
+    ),
+]
+Race = Annotated[
+    bool,
+    typer.Option("--race/--no-race", help="Stop running a candidate on validation once it is statistically beaten."),
+]
 Data = Annotated[
     str | None,
     typer.Option("--data", metavar="PATH", help="File or folder with the benchmark's data; instead of AUTOFLOW_DATA."),

@@ -400,17 +400,8 @@ class _Driver:
 
     def _left(self) -> Budget | None:
         """The budget of the next test run; `None` where nothing is left."""
-        budget = self._config.budget
         spent = total([self._meter.spend, *(report.spend for _, report in self._tests)])
-        left = {
-            "usd": None if budget.usd is None else budget.usd - spent.usd,
-            "tokens": None if budget.tokens is None else budget.tokens - spent.tokens,
-            "calls": None if budget.calls is None else budget.calls - spent.calls,
-            "seconds": None if budget.seconds is None else budget.seconds - self._meter.seconds,
-        }
-        if any(value is not None and value <= 0 for value in left.values()):
-            return None
-        return Budget(**left)  # type: ignore[arg-type]
+        return self._config.budget.less(spent, self._meter.seconds)
 
     # The report
 

@@ -74,6 +74,14 @@ def test_a_run_of_other_ids_is_another_run(capsys: pytest.CaptureFixture[str]) -
     assert "sample_ids" in capsys.readouterr().err
 
 
+def test_rescoring_keeps_to_the_tasks_that_were_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*BENCH, "--sample-id", "a,b", "--sample-id", "7", "--run", "runs/one"]) == 0
+    capsys.readouterr()
+    asked = ["rescore", "runs/one", "--scorer", "contains", "--benchmark", "./colours", "--json"]
+    assert main(asked) == 0
+    assert '"tasks": 2,' in capsys.readouterr().out
+
+
 def _failing(*names: str) -> Callable[[dict[str, Any]], Fault | None]:
     return lambda body: SERVER_ERROR if any(name in json.dumps(body["messages"]) for name in names) else None
 

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from openai_server import serve
 
 from autoflow.cli.main import main
 
@@ -128,3 +130,30 @@ def test_the_estimate_stands_before_the_work(
     assert "estimate" not in shown.out
     assert main(command) == 0
     assert capsys.readouterr().err.startswith("estimate: nothing to do, ")
+
+
+JUDGED = """\
+scorer:
+  llm-judge:
+    model: openai/m
+    rubric: The answer is blue.
+    grades: {"no": 0, "yes": 1}
+"""
+
+
+def _judging(body: dict[str, Any]) -> str:
+    right = "blue" in body["messages"][-1]["content"].replace("The answer is blue.", "")
+    return json.dumps({"reason": "so", "grade": "yes" if right else "no"})
+
+
+@pytest.mark.parametrize("command", [IMPROVE, [*MATRIX, "--generators", "scripted/writer.yaml"]])
+def test_a_judge_that_is_a_model_outlives_every_pass(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    definition = Path("colours/benchmark.yaml")
+    definition.write_text(definition.read_text().replace("scorer: exact\n", JUDGED))
+    with serve(replies=[_judging]) as server:
+        asked = [*command, "--rounds", "1", "--base-url", server.url, "--max-retries", "0", "--json"]
+        assert main(asked) == 0, capsys.readouterr().err
+    document = json.loads(capsys.readouterr().out)
+    means = [row["mean"] for row in document.get("test") or document["cells"]]
+    assert means[:2] == [0.0, 1.0]
+    assert None not in means

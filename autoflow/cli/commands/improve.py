@@ -9,14 +9,11 @@ import typer
 
 from autoflow.cli import options
 from autoflow.cli.table import examples, new_app
-from autoflow.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from autoflow.improve import ImproveReport
 
 app = new_app()
-
-GATES = ("all", "parent")
 
 
 @app.command(
@@ -29,50 +26,25 @@ GATES = ("all", "parent")
 )
 def improve(
     ctx: typer.Context,
-    benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="Name, or path of a benchmark's YAML file or folder.")
-    ],
+    benchmark: options.Benchmark,
     *,
-    strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help="How the generator is improved.")] = (
-        "in-context"
-    ),
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="An option of the strategy; may be repeated."),
-    ] = None,
+    strategy: options.Strategy = "in-context",
+    option: options.StrategyOption = None,
     generator: options.Generator = options.DEFAULT_MODEL,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
     max_retries: options.MaxRetries = 5,
-    rounds: Annotated[
-        int | None, typer.Option("--rounds", min=1, metavar="N", help="Times the generator is asked.")
-    ] = None,
-    candidates: Annotated[
-        int | None, typer.Option("--candidates", min=1, metavar="N", help="Workflows written in a round.")
-    ] = None,
+    rounds: options.Rounds = None,
+    candidates: options.Candidates = None,
     epochs: options.Epochs = 1,
     seed: options.Seed = 0,
-    train_limit: Annotated[
-        int | None, typer.Option("--train-limit", min=1, metavar="N", help="Only the first N train tasks.")
-    ] = None,
-    validation_limit: Annotated[
-        int | None, typer.Option("--validation-limit", min=1, metavar="N", help="Only the first N validation tasks.")
-    ] = None,
+    train_limit: options.TrainLimit = None,
+    validation_limit: options.ValidationLimit = None,
     test_limit: Annotated[
         int | None, typer.Option("--test-limit", min=1, metavar="N", help="Only the first N test tasks.")
     ] = None,
-    gate: Annotated[
-        str,
-        typer.Option(
-            "--gate", metavar="all|parent", help="Run on validation: all, or what does as well as its parent on train."
-        ),
-    ] = "all",
-    race: Annotated[
-        bool,
-        typer.Option(
-            "--race/--no-race", help="Stop running a candidate on validation once it is statistically beaten."
-        ),
-    ] = True,
+    gate: options.Gate = "all",
+    race: options.Race = True,
     shortlist: Annotated[
         int, typer.Option("--shortlist", min=0, metavar="N", help="Candidates run on test at the end; 0 reads no test.")
     ] = 1,
@@ -105,8 +77,6 @@ def improve(
     from autoflow.improve import Collaborators, ImproveConfig
     from autoflow.improve import improve as drive
 
-    if gate not in GATES:
-        raise UnknownNameError("gate", gate, list(GATES))
     command = interrupt.command_line(ctx)
     config = ImproveConfig(
         benchmark=benchmark,
@@ -127,7 +97,7 @@ def improve(
         train_limit=train_limit,
         validation_limit=validation_limit,
         test_limit=test_limit,
-        gate="parent" if gate == "parent" else "all",
+        gate=opening.gate(gate),
         race=race,
         shortlist=shortlist,
         base_url=base_url,
@@ -142,12 +112,15 @@ def improve(
     tested = min(held_out.splits(benchmark, options=config.options).get("test", 0), test_limit or sys.maxsize)
     if reporting.estimated(of_improve(config, loaded, tested, price, folder=folder), estimate, as_json):
         return 0
-    open_model = opening.opener(model_options)
 
     async def _work(stop: asyncio.Event) -> "ImproveReport":
-        with reporting.events() as on_event:
-            given = Collaborators(benchmark=loaded, open_model=open_model, price=price, on_event=on_event, stop=stop)
-            return await drive(config, given, folder=folder)
+        # Lent: each pass over the test split closes the models that it opens, and the next asks for the same.
+        async with opening.shared(model_options) as open_model:
+            with reporting.events() as on_event:
+                given = Collaborators(
+                    benchmark=loaded, open_model=open_model, price=price, on_event=on_event, stop=stop
+                )
+                return await drive(config, given, folder=folder)
 
     with opening.unsafe_local(unsafe_local):
         report = interrupt.run(_work, command)
