@@ -462,7 +462,7 @@ async def test_parameters_that_do_not_fit_are_an_operator_failure() -> None:
 
 
 async def test_unknown_operators_are_misuse() -> None:
-    with pytest.raises(UnknownNameError, match="ensemble, generate"):
+    with pytest.raises(UnknownNameError, match="ensemble, format, generate"):
         await run(flow(process("a", "done", operator="nope"), terminal()), echo())
 
 
