@@ -59,4 +59,7 @@ def run(work: Callable[[asyncio.Event], Awaitable[T]], resume: str, *, at_once: 
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    return asyncio.run(_main())
+    from autoflow.telemetry import exporting
+
+    with exporting():
+        return asyncio.run(_main())

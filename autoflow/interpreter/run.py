@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from autoflow import telemetry
 from autoflow.core.json import digest
 from autoflow.core.model import Message, Model
 from autoflow.core.operator import Operator
@@ -85,6 +86,27 @@ class Interpreter:
             UsageError: If the arguments, or a person's verdict, do not fit.
             RunError: If `thread` belongs to another run.
         """
+        with telemetry.workflow_span(workflow, task) as span:
+            trace = await self._run(
+                workflow, task, sample, on_event, thread=thread, checkpointer=checkpointer, approve=approve
+            )
+            if trace.failure is not None:
+                telemetry.failed(span, trace.failure.reason)
+            else:
+                telemetry.resulted(span, trace.answer)
+            return trace
+
+    async def _run(
+        self,
+        workflow: Workflow,
+        task: Task,
+        sample: int,
+        on_event: Callable[[Event], None] | None,
+        *,
+        thread: str | None,
+        checkpointer: "BaseCheckpointSaver[Any] | None",
+        approve: Callable[[Pause], Awaitable[Verdict]] | None,
+    ) -> Trace:
         if (thread is None) != (checkpointer is None):
             raise UsageError("a run with a checkpoint needs both a checkpointer and the name of its thread")
         if approve is not None and checkpointer is None:

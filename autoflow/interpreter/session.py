@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypedDict, TypeVar
 
+from autoflow import telemetry
 from autoflow.core.json import Json
 from autoflow.core.model import Message, Model
 from autoflow.core.operator import Invocation, Operator
@@ -287,6 +288,16 @@ class Session:
 
     async def attempt(self, visit: Visit, work: Awaitable[T], limit_s: float | None) -> T | Failure:
         """Wait for the work of a visit. Everything that may go wrong with a run comes back as a failure."""
+        operator = self.operators.get(visit.step.operator)
+        with telemetry.step_span(visit.step, visit.number, None if operator is None else operator.card) as span:
+            ended = await self._attempt(visit, work, limit_s)
+            if isinstance(ended, Failure):
+                telemetry.failed(span, ended.reason)
+            elif isinstance(ended, Outcome):
+                telemetry.resulted(span, ended.result)
+            return ended
+
+    async def _attempt(self, visit: Visit, work: Awaitable[T], limit_s: float | None) -> T | Failure:
         name = visit.step.name
         try:
             async with asyncio.timeout(limit_s) as scope:

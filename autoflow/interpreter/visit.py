@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 
+from autoflow import telemetry
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Model, Reply, Request, Usage
 from autoflow.core.trace import Call
@@ -116,7 +117,9 @@ class Recorder:
         visit.slots.append(None)
         started = visit.clock()
         try:
-            reply = await self._inner.complete(request)
+            with telemetry.chat_span(name, request) as span:
+                reply = await self._inner.complete(request)
+                telemetry.replied(span, reply)
         except (AutoflowError, asyncio.CancelledError) as error:
             message = error.message if isinstance(error, AutoflowError) else "cancelled"
             seconds = visit.clock() - started

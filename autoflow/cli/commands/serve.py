@@ -62,6 +62,7 @@ def serve(
     from autoflow.interpreter.run import Interpreter
     from autoflow.language.lint import check
     from autoflow.serve import ServeConfig, Service, serving
+    from autoflow.telemetry import exporting
 
     config = ServeConfig(host, port, os.environ.get(TOKEN) or None, timeout, max_body, concurrency, queue, grace)
     reachable = files.operators_of(workflow, operators or [])
@@ -87,4 +88,5 @@ def serve(
             await runner.aclose()
             await model.aclose()
 
-    asyncio.run(_work())
+    with exporting():
+        asyncio.run(_work())
