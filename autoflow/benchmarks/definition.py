@@ -38,6 +38,12 @@ def _scorer(value: Any) -> Any:
     raise ValueError("must be a scorer's name, or one name with its parameters: {exact: {field: answer}}")
 
 
+def _operators(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and value) or isinstance(value, list):
+        return value
+    raise ValueError("must be a set's name, the path of a set, or a list of operators' names")
+
+
 class Definition(BaseModel):
     """The file's content."""
 
@@ -62,7 +68,7 @@ class Definition(BaseModel):
     baseline: str | None = None
     """Path of a workflow: in the folder, or one of the bundled `workflows/`."""
 
-    operators: str | list[Any] | None = None
+    operators: Annotated[Any, BeforeValidator(_operators)] = None
     """What a generator is given: a set's name or path, or a list of operators; `None`: all that are in reach."""
 
     baselines: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], str] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from autoflow.core.json import Json
 from autoflow.core.task import Task
 
 
@@ -16,11 +17,17 @@ def task(row: Mapping[str, Any], index: int, file: str) -> Task | None:
     if "ref_text" in row:
         # "Passage: ... Question: ... Answer:"; the last line is for a model that continues text.
         text = row["context"].strip().removesuffix("Answer:").strip()
-        return Task(str(row["id"]), text, reference={"answers": [gold for gold in row["ref_text"].split("|") if gold]})
+        golds = [gold for gold in row["ref_text"].split("|") if gold]
+        return Task(str(row["id"]), text, _context(text), {"answers": golds})
     text = f"Passage: {row['passage']}\nQuestion: {row['question']}"
     identity = _ids().get(_digest(text))
     spans = row["answers_spans"]["spans"]
-    return None if identity is None or not spans else Task(identity, text, reference={"answers": [spans]})
+    return None if identity is None or not spans else Task(identity, text, _context(text), {"answers": [spans]})
+
+
+def _context(text: str) -> dict[str, Json]:
+    """The passage, for steps that search it; it stands in the text too."""
+    return {"documents": [text.removeprefix("Passage:").rpartition("Question:")[0].strip()]}
 
 
 @cache

@@ -17,6 +17,11 @@ def task(row: Mapping[str, Any], index: int, file: str) -> Task:
     return Task(
         id=str(row["task_id"]).removeprefix("HumanEval/"),
         text=f"{ASK}\n\n{row['prompt'].strip()}",
-        context={KEY: examples(row["prompt"], row["entry_point"])},
+        # What the text holds too, where steps find it.
+        context={
+            KEY: examples(row["prompt"], row["entry_point"]),
+            "entry_point": row["entry_point"],
+            "prompt": row["prompt"],
+        },
         reference={"test": row["test"], "entry_point": row["entry_point"], "prompt": row["prompt"]},
     )

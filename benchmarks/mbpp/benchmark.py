@@ -21,6 +21,7 @@ def task(row: Mapping[str, Any], index: int, file: str) -> Task:
     return Task(
         id=str(row["task_id"]),
         text=f"{ASK}\n\n{prompt}",
+        context={"entry_point": entry},
         reference={"test": tests, "setup": row["test_imports"], "entry_point": entry},
     )
 

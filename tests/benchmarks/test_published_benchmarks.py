@@ -17,6 +17,7 @@ from autoflow.core.json import Json
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.errors import DataError, MissingDependencyError
+from autoflow.operators.passages import passages
 
 # Read before the fixture that hides AUTOFLOW_... from tests.
 DATA = os.environ.get("AUTOFLOW_DATA", "")
@@ -331,7 +332,30 @@ async def test_row_of_each_published_format_becomes_a_task_that_is_scored(
 def test_humaneval_shows_a_docstrings_examples_without_hidden_tests(tmp_path: Path) -> None:
     file, content, *_ = OWN["humaneval"][0]
     task, _ = _open("humaneval", file, content, tmp_path)
-    assert task.context == {KEY: ["assert (f(1)) == (2)"]}
+    assert task.context == {
+        KEY: ["assert (f(1)) == (2)"],
+        "entry_point": "f",
+        "prompt": task.reference["prompt"],
+    }
+    assert str(task.context["prompt"]).strip() in task.text
+
+
+@pytest.mark.parametrize(("name", "case"), [("drop", 0), ("drop", 1), ("hotpotqa", 0), ("hotpotqa", 1)])
+def test_documents_to_search_are_those_of_the_text_and_hold_no_question(tmp_path: Path, name: str, case: int) -> None:
+    file, content, *_ = OWN[name][case]
+    task, _ = _open(name, file, content, tmp_path)
+    assert set(task.context) == {"documents"}
+    found = passages(task)
+    assert found
+    for passage in found:
+        assert " ".join(passage.split()) in " ".join(task.text.split())
+        assert task.text.rpartition("Question:")[2].strip() not in passage
+
+
+def test_mbpp_tells_workflows_the_function_s_name_and_no_test(tmp_path: Path) -> None:
+    file, content, *_ = OWN["mbpp"][0]
+    task, _ = _open("mbpp", file, content, tmp_path)
+    assert task.context == {"entry_point": "double"}
 
 
 def test_mbpp_prompt_without_the_functions_first_line_gets_it(tmp_path: Path) -> None:
