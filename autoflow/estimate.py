@@ -12,6 +12,7 @@ from typing import Any
 
 from autoflow.bench import BenchConfig, run_path
 from autoflow.core.benchmark import Benchmark
+from autoflow.core.budget import Spend
 from autoflow.core.operator import Operator
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
@@ -227,16 +228,12 @@ class _Record:
 
     @classmethod
     def of(cls, results: Iterable[Result], seconds: float) -> "_Record":
-        spends = [result.spend for result in results]
-        priced = all(not spend.unpriced for spend in spends)
-        return cls(
-            count=len(spends),
-            calls=sum(spend.calls for spend in spends),
-            input_tokens=sum(spend.input_tokens for spend in spends),
-            output_tokens=sum(spend.output_tokens for spend in spends),
-            usd=math.fsum(spend.usd for spend in spends) if priced else None,
-            seconds=seconds,
-        )
+        # Summed as they are read: there may be very many.
+        count, spend = 0, Spend()
+        for result in results:
+            count, spend = count + 1, spend + result.spend
+        usd = None if spend.unpriced else spend.usd
+        return cls(count, spend.calls, spend.input_tokens, spend.output_tokens, usd, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,11 +357,11 @@ def _bench_record(path: Path, workflow: Workflow, config: BenchConfig, ids: set[
         return _Record()
     with Ledger.reading(path / LEDGER) as ledger:
         candidate = workflow.fingerprint()
-        results = [item for item in ledger.results(candidate, config.split) if _asked(item.place, config, ids)]
+        results = (item for item in ledger.results(candidate, config.split) if _asked(item.place, config, ids))
+        recorded = _Record.of(results, ledger.earlier_seconds)
         faults = [] if config.retry_errors else ledger.faults(candidate, config.split)
         lost = {fault.place for fault in faults if _asked(fault.place, config, ids)}
-        recorded = _Record.of(results, ledger.earlier_seconds)
-        return replace(recorded, left_alone=len(lost - {result.place for result in results}))
+        return replace(recorded, left_alone=sum(ledger.result(place) is None for place in lost))
 
 
 def _asked(place: Place, config: BenchConfig, ids: set[str]) -> bool:
@@ -378,12 +375,12 @@ def _search_record(path: Path, splits: Sequence[str]) -> _Searched:
         trials = ledger.trials()
         events = [event.kind for event in ledger.events()]
         candidates = {item.proposal.workflow.fingerprint() for item in trials if item.proposal.workflow is not None}
-        results = [
+        results = (
             result
             for candidate in sorted(candidates)
             for split in splits
             for result in ledger.results(candidate, split)
-        ]
+        )
         return _Searched(
             runs=_Record.of(results, ledger.earlier_seconds),
             drafts=sum(item.round > 0 for item in trials),

@@ -15,6 +15,8 @@ from autoflow.cli.main import main
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.errors import ConfigError, DataError, UnknownNameError
+from autoflow.language import document
+from autoflow.language.lint import check
 
 SCRIPT = """\
 - when: rain
@@ -57,7 +59,9 @@ def test_every_block_of_the_guide_works(here: Path, root: Path, capsys: pytest.C
         if named is not None:
             (here / named[1]).write_text(body, encoding="utf-8")
             wrote += 1
-            if named[1].endswith(".yaml"):
+            if body.startswith("autoflow:"):
+                check(document.load(Path(named[1])))
+            elif named[1].endswith(".yaml"):
                 loader.load(named[1])
             continue
         assert language in {"console", "text"}
@@ -67,7 +71,7 @@ def test_every_block_of_the_guide_works(here: Path, root: Path, capsys: pytest.C
                 words += ["--interpreter", "scripted/script.yaml"]
             assert main(words) == 0, capsys.readouterr().err
             ran += 1
-    assert (wrote, ran) == (9, 6)
+    assert (wrote, ran) == (11, 8)
     out = subprocess.run([sys.executable, "try_it.py"], capture_output=True, text=True, check=True).stdout
     assert out == "support 1 1\n"
 

@@ -35,6 +35,7 @@ scorer: {{exact: {{ignore_case: true}}}}
 
 # The workflow that is measured where none is named with --workflow, and that others are compared with.
 baseline: workflows/chain_of_thought.yaml
+# baselines: {{terse: terse.yaml}}     # more to compare with, by name: autoflow bench {file} --baseline terse
 
 notes: []                           # sentences that every report on this benchmark repeats
 """
