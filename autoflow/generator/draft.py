@@ -22,6 +22,9 @@ from autoflow.prompts import render
 Form = Literal["outline", "json", "yaml"]
 """How a workflow is written: a straight list of steps, JSON under a schema, or YAML."""
 
+Scope = Literal["benchmark", "task"]
+"""What one workflow is written for: a whole set of tasks, or one task by its description."""
+
 CALLS_PER_SAMPLE = 100
 """Sample indices that one draft may take: the draft itself, then its repairs."""
 
@@ -71,7 +74,7 @@ class DraftRequest:
     """What the generator is told. Only train tasks may appear in it."""
 
     description: str
-    """The kind of task, one or two sentences."""
+    """The kind of task, one or two sentences; in the scope `task` the task itself, as the interpreter reads it."""
 
     cards: tuple[Card, ...]
     """The operators that the workflow may use."""
@@ -90,6 +93,9 @@ class DraftRequest:
 
     wish: str = _WISH
     """What is asked for, one sentence."""
+
+    scope: Scope = "benchmark"
+    """In the scope `task` there are no examples, no evidence and no wish: the task says what is asked for."""
 
     limits: Limits = Limits()
     sampling: Sampling = SAMPLING
@@ -122,6 +128,29 @@ class SystemPrompt:
     example: str
     max_steps: int
     max_instruction_chars: int
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutlinePrompt:
+    """What the writer of an outline for one task must know, in as few words as will do."""
+
+    template: ClassVar[str] = "generator/task_outline.j2"
+    example: str
+    max_steps: int
+    models: bool
+    """Whether there are operators that ask a language model, for whom the words of a step matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequestPrompt:
+    """The operators, then the one task: what is the same for all tasks of a set stands first."""
+
+    template: ClassVar[str] = "generator/task_request.j2"
+    task: str
+    cards: tuple[str, ...]
+    answer: str
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,20 +285,33 @@ def _offered(card: Card, form: Form) -> dict[str, Mapping[str, Json]]:
 def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
     """The first turns of a draft: what never changes first."""
     limits = request.limits
-    system: SystemPrompt | OutlinePrompt = SystemPrompt(
-        _example(form, request.cards), limits.max_steps, limits.max_instruction_chars
-    )
-    if form == "outline":
+    known = usable(request.cards, form)
+    cards = tuple(_card_line(card, form, request.describe_cards) for card in known)
+    answer = "" if request.answer is None else _clipped(_json(request.answer), _ANSWER_CHARS)
+    system: SystemPrompt | OutlinePrompt | TaskOutlinePrompt
+    user: RequestPrompt | TaskRequestPrompt
+    if form != "outline":
+        system = SystemPrompt(
+            _example(form, request.cards), limits.max_steps, limits.max_instruction_chars, request.scope
+        )
+    elif request.scope == "task":
+        models = any(card.kind == "model" for card in known)
+        example = outline.EXAMPLE if models else outline.TOOLS_EXAMPLE
+        system = TaskOutlinePrompt(_json(example), limits.max_steps - 1, models)
+    else:
         system = OutlinePrompt(_json(outline.EXAMPLE), limits.max_steps - 1)
-    user = RequestPrompt(
-        description=request.description,
-        examples=request.examples,
-        cards=tuple(_card_line(card, form, request.describe_cards) for card in usable(request.cards, form)),
-        answer="" if request.answer is None else _clipped(_json(request.answer), _ANSWER_CHARS),
-        evidence=request.evidence,
-        wish=request.wish,
-        form=form,
-    )
+    if request.scope == "task":
+        user = TaskRequestPrompt(request.description, cards, answer, form)
+    else:
+        user = RequestPrompt(
+            description=request.description,
+            examples=request.examples,
+            cards=cards,
+            answer=answer,
+            evidence=request.evidence,
+            wish=request.wish,
+            form=form,
+        )
     return (Message("system", render(system)), Message("user", render(user)))
 
 
@@ -455,6 +497,10 @@ def extract(text: str) -> tuple[str, bool]:
 
 
 def _card_line(card: Card, form: Form, describe: bool) -> str:
+    if form == "outline":
+        # A small model finds a name by what stands before it, and copies it as it will have to write it.
+        said = f"{card.description.rstrip('.')} " if describe else ""
+        return f"{said}({', '.join(card.inputs)} -> {card.output}): {_json(card.name)}"
     line = f"{card.name} ({', '.join(card.inputs)} -> {card.output}){f': {card.description}' if describe else ''}"
     offered = _offered(card, form)
     if not offered:

@@ -9,30 +9,40 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from autoflow.core.json import Json
-from autoflow.core.workflow import DEFAULT_OPERATOR, Step, Workflow
+from autoflow.core.workflow import Step, Workflow
 
 ANSWER = "answer"
 """Name of the terminal."""
 
 EXAMPLE: Mapping[str, Json] = {
     "steps": [
-        {"operator": "Spell Checker", "instruction": "Correct the letter."},
-        {"operator": "Letter Sorter", "instruction": "Say what kind of letter it is."},
-        {"operator": "generate", "instruction": "Write a short, friendly reply to it."},
+        ["Correct the letter.", "Spell Checker"],
+        ["Say what kind of letter it is.", "Letter Sorter"],
+        ["Write a short, friendly reply to it.", "generate"],
     ],
     "answer": "Give the final reply and nothing else.",
 }
 """Shown to the generator. Of no benchmark, its operators too, so that it teaches the form and no answer."""
 
+TOOLS_EXAMPLE: Mapping[str, Json] = {
+    "steps": [["misspelt", "Spell Checker"], ["sort it", "Letter Sorter"]],
+    "answer": "",
+}
+"""Likewise, for one task that tools alone solve."""
+
 
 def outline_schema(operators: Sequence[str], *, max_steps: int, max_instruction_chars: int) -> dict[str, Json]:
-    """The schema that a reply is held to; every text and list is bounded, so that every generation ends."""
+    """The schema that a reply is held to; every text and list is bounded, so that every generation ends.
+
+    A step is its instruction, then its operator: what has been said of a step informs the choice.
+    """
     text: Json = {"type": "string", "maxLength": max_instruction_chars}
     step: Json = {
-        "type": "object",
-        "properties": {"operator": {"type": "string", "enum": list(operators)}, "instruction": text},
-        "required": ["operator", "instruction"],
-        "additionalProperties": False,
+        "type": "array",
+        "prefixItems": [text, {"type": "string", "enum": list(operators)}],
+        "items": False,
+        "minItems": 2,
+        "maxItems": 2,
     }
     return {
         "type": "object",
@@ -54,18 +64,17 @@ def from_outline(value: Json, *, name: str = "outline") -> Workflow:
     items = value["steps"]
     assert isinstance(items, list)  # noqa: S101  likewise
     names = [f"step {number}" for number in range(1, len(items) + 1)]
-    steps = [
-        Step(
-            name=own,
-            type="process",
-            # A tool needs no words; a step of any kind needs an instruction to be a workflow's.
-            instruction=str(item["instruction"]).strip() or f"Carry out {item['operator']}.",
-            operator=str(item["operator"]),
-            next=following,
-        )
-        for own, following, item in zip(names, [*names[1:], ANSWER], items, strict=True)
-    ]
+    steps = []
+    for own, following, item in zip(names, [*names[1:], ANSWER], items, strict=True):
+        assert isinstance(item, list)  # noqa: S101  likewise
+        said, operator = (str(part).strip() for part in item)
+        steps.append(Step(own, "process", said or _unsaid(operator), operator, next=following))
     return Workflow(name, (*steps, Step(ANSWER, "terminal", str(value["answer"]).strip())))
+
+
+def _unsaid(operator: str) -> str:
+    # A tool needs no words; a step of any kind needs an instruction to be a workflow's.
+    return f"Carry out {operator}."
 
 
 def to_outline(workflow: Workflow) -> Mapping[str, Json] | None:
@@ -76,7 +85,8 @@ def to_outline(workflow: Workflow) -> Mapping[str, Json] | None:
         return None
     return {
         "steps": [
-            {"operator": step.operator or DEFAULT_OPERATOR, "instruction": step.instruction} for step in steps[:-1]
+            ["" if step.instruction == _unsaid(step.operator) else step.instruction, step.operator]
+            for step in steps[:-1]
         ],
         "answer": steps[-1].instruction,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from autoflow.core.json import Json
 from autoflow.core.operator import ANY, Card
-from autoflow.core.workflow import Step
+from autoflow.core.workflow import DEFAULT_OPERATOR, Step
 from autoflow.language.findings import Edit, Fault, rule
 from autoflow.language.flow import Program
 from autoflow.language.names import listing, quoted, same, suggestion
@@ -32,7 +32,9 @@ def _known(program: Program) -> Iterator[tuple[int, Step, Card]]:
 @rule("AF401", "error", "Operators exist", "A step without its operator cannot run.")
 def unknown_operator(program: Program) -> Iterator[Fault]:
     for number, step in enumerate(program.steps):
-        if program.cards is not None and step.operator not in program.cards:
+        # A silent terminal hands on the last result: nothing carries it out.
+        silent = step.type == "terminal" and step.operator == DEFAULT_OPERATOR and not step.instruction.strip()
+        if program.cards is not None and step.operator not in program.cards and not silent:
             meant = same(step.operator, program.cards)
             yield Fault(
                 f"step {quoted(step.name)} uses the operator {quoted(step.operator)}, which does not exist",

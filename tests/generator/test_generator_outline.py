@@ -1,15 +1,21 @@
 """Outlines: straight workflows for generators too small for more."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import jsonschema
+import pytest
 
+from autoflow.core.json import Json
 from autoflow.core.operator import Card
 from autoflow.core.workflow import Step, Workflow
-from autoflow.generator.draft import DraftRequest, Limits, bounded_schema, conversation, draft, form_of, written
-from autoflow.generator.outline import EXAMPLE, from_outline, outline_schema, to_outline
+from autoflow.generator.draft import DraftRequest, Form, Limits, bounded_schema, conversation, draft, form_of, written
+from autoflow.generator.outline import EXAMPLE, TOOLS_EXAMPLE, from_outline, outline_schema, to_outline
 from autoflow.language.lint import lint
 from autoflow.models.scripted import Rule, Scripted
+
+GOLDEN = Path(__file__).parent / "golden"
 
 CARDS = (
     Card("generate", "Ask the language model."),
@@ -21,15 +27,13 @@ SMALL = frozenset({"schema", "grammar"})
 
 
 def _outline(*operators: str, answer: str = "Say it.") -> str:
-    return json.dumps(
-        {"steps": [{"operator": name, "instruction": f"Do {name}."} for name in operators], "answer": answer}
-    )
+    return json.dumps({"steps": [["Do it.", name] for name in operators], "answer": answer})
 
 
 def test_whatever_fits_the_schema_is_wired_soundly() -> None:
     schema = outline_schema(["generate"], max_steps=4, max_instruction_chars=20)
     for count in (1, 2, 3):
-        value = {"steps": [{"operator": "generate", "instruction": ""}] * count, "answer": ""}
+        value = {"steps": [["", "generate"]] * count, "answer": ""}
         jsonschema.validate(value, schema)
         workflow = from_outline(value)
         assert len(workflow.steps) == count + 1
@@ -39,14 +43,39 @@ def test_whatever_fits_the_schema_is_wired_soundly() -> None:
 def test_the_schema_bounds_every_text_and_list() -> None:
     schema = bounded_schema(CARDS, REQUEST.limits, "outline")
     validator = jsonschema.Draft202012Validator(schema)
-    assert validator.is_valid(json.loads(_outline("blur", "caption")))
+    assert validator.is_valid(json.loads(_outline("blur", "generate", "caption")))
+    for wrong in (["blur"], ["blur", "Do it."], ["Do it.", "blur", "caption"], "blur"):
+        assert not validator.is_valid({"steps": [wrong], "answer": ""})
     assert not validator.is_valid(json.loads(_outline("blur", "blur", "blur", "caption")))  # 4 steps and the answer
     assert not validator.is_valid(json.loads(_outline("sharpen")))
     assert not validator.is_valid(json.loads(_outline("blur", answer="x" * 81)))
 
 
-def test_an_outline_survives_the_way_there_and_back() -> None:
-    assert to_outline(from_outline(EXAMPLE)) == EXAMPLE
+@pytest.mark.parametrize("example", [EXAMPLE, TOOLS_EXAMPLE])
+def test_an_outline_survives_the_way_there_and_back(example: Mapping[str, Json]) -> None:
+    assert to_outline(from_outline(example)) == example
+
+
+def test_tools_alone_are_asked_for_in_fewer_words() -> None:
+    alone, mixed = (
+        conversation(DraftRequest("Do it.", cards, scope="task"), "outline") for cards in (CARDS[1:], CARDS)
+    )
+    assert "`answer`" in mixed[0].text
+    assert "`answer`" not in alone[0].text
+    assert '(image -> text): "caption"' in alone[1].text
+
+
+@pytest.mark.parametrize("form", ["outline", "json", "yaml"])
+def test_golden_prompts_for_one_task(form: Form) -> None:
+    turns = conversation(DraftRequest("Given a blurry picture, how to return its caption?", CARDS, scope="task"), form)
+    text = "\n\n".join(f"=== {turn.role}\n{turn.text}" for turn in turns) + "\n"
+    assert text == (GOLDEN / f"task-{form}.txt").read_text(encoding="utf-8")
+
+
+def test_prompts_for_tasks_of_one_set_differ_only_at_their_end() -> None:
+    first, second = (conversation(DraftRequest(task, CARDS, scope="task"), "outline") for task in ("One.", "Two."))
+    assert first[0] == second[0]
+    assert first[1].text.removesuffix("One.") == second[1].text.removesuffix("Two.")
 
 
 def test_a_workflow_with_a_decision_is_no_outline_and_is_shown_as_json() -> None:
