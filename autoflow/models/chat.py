@@ -1,5 +1,7 @@
 """`Model` on top of any langchain-core chat model, so that LangChain's callbacks and tracing see every call."""
 
+import math
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,6 +145,22 @@ def sampling_arguments(request: Request) -> dict[str, Any]:
     if sampling.stop:
         arguments["stop"] = list(sampling.stop)
     return arguments
+
+
+def renormalised(scores: Mapping[str, float]) -> dict[str, float]:
+    """Log-probabilities over the labels alone, of their log-probabilities among all texts."""
+    top = max(scores.values())
+    total = top + math.log(math.fsum(math.exp(score - top) for score in scores.values()))
+    return {label: score - total for label, score in scores.items()}
+
+
+def draw_label(logprobs: Mapping[str, float], temperature: float, seed: int | None) -> str:
+    """The likeliest label, the first among equals; above temperature 0 one that is drawn."""
+    if temperature <= 0:
+        return max(logprobs, key=lambda label: logprobs[label])
+    top = max(logprobs.values())
+    weights = [math.exp((score - top) / temperature) for score in logprobs.values()]
+    return random.Random(seed).choices(list(logprobs), weights)[0]  # noqa: S311  (a draw, not a secret)
 
 
 def turns_of(messages: Sequence[BaseMessage]) -> list[Turn]:

