@@ -1,8 +1,8 @@
-"""Finds operators, strategies, providers and scorers: a file in the folder of its kind, or an entry point.
+"""Finds operators, strategies, providers, scorers and rewards: a file in the folder of its kind, or an entry point.
 
 A module `autoflow/<kind>/in_context.py` is the plugin `in-context`; it is one where it binds `PLUGIN`, to what its
 kind asks for (the package's docstring says what). Other distributions add to a kind through the entry-point
-group `autoflow.<kind>`.
+group `autoflow.<kind>`. A dot in a kind is a folder: `training.rewards`.
 """
 
 import importlib
@@ -14,20 +14,21 @@ from typing import Any, Literal
 
 from autoflow.errors import UnknownNameError, UsageError
 
-Kind = Literal["models", "operators", "scorers", "strategies"]
+Kind = Literal["models", "operators", "scorers", "strategies", "training.rewards"]
 
 _SINGULAR: dict[Kind, str] = {
     "models": "model provider",
     "operators": "operator",
     "scorers": "scorer",
     "strategies": "strategy",
+    "training.rewards": "reward",
 }
 
 
 @cache
 def _modules(kind: Kind) -> dict[str, str]:
     # Told from the text whether a module is a plugin: importing all of them to list their names would load torch.
-    package = Path(__file__).resolve().parent / kind
+    package = Path(__file__).resolve().parent / kind.replace(".", "/")
     found = {}
     for module in pkgutil.iter_modules([str(package)]):
         path = package / f"{module.name}.py"

@@ -119,6 +119,9 @@ class Draft:
     repairs: int = 0
     """How often errors went back to the model."""
 
+    readable: bool = False
+    """Whether the text could be read as a workflow, whatever lint says of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:
@@ -379,7 +382,7 @@ def _checked(document: Document, text: str, request: DraftRequest, *, quote: boo
             message = f"{place}{finding.message} [{finding.rule}]"
             errors.append(_located(message, finding.line if quote else None, finding.hint, text))
     errors += _beyond(workflow, request.limits)
-    return Draft(None if errors else workflow, text, tuple(errors))
+    return Draft(None if errors else workflow, text, tuple(errors), readable=True)
 
 
 def _with_output(workflow: Workflow, old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> Workflow:

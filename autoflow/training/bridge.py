@@ -1,0 +1,102 @@
+"""Lets a trainer run in a thread of its own while what it asks for runs on the event loop.
+
+Trainers block; rewards are concurrent calls. The thread waits while the loop works, so that one event loop serves the
+reply cache, the ledger and every model, as it does elsewhere.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Abandoned(Exception):  # noqa: N818  nobody waits for the thread any more
+    """The loop's side was cancelled: the thread is to end at once."""
+
+
+class Bridge:
+    """The thread's door to the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event | None) -> None:
+        self._loop = loop
+        self._stop = stop
+        self._abandoned = threading.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a person asked to stop after the step in hand. Safe to read from the thread."""
+        return self._stop is not None and self._stop.is_set()
+
+    def check(self) -> None:
+        """End the thread if nobody waits for it any more.
+
+        Raises:
+            Abandoned: If so.
+        """
+        if self._abandoned.is_set():
+            raise Abandoned
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the loop and wait for it, from the thread. What it raises is raised here.
+
+        Raises:
+            Abandoned: If the loop's side was cancelled.
+        """
+        if self._abandoned.is_set():
+            work.close()
+            raise Abandoned
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise Abandoned from error
+
+    def tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call `function` on the loop, without waiting."""
+        if not self._abandoned.is_set():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def abandon(self) -> None:
+        """Make the thread end at its next word with the loop."""
+        self._abandoned.set()
+
+
+async def in_thread(work: Callable[[Bridge], T], stop: asyncio.Event | None = None) -> T:
+    """Run `work` in a thread of its own and wait for it; the loop stays free meanwhile.
+
+    Cancelled, it does not wait for the thread, which ends when it next turns to the bridge.
+    """
+    loop = asyncio.get_running_loop()
+    bridge = Bridge(loop, stop)
+    done: asyncio.Future[T] = loop.create_future()
+
+    def _finish(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def _run() -> None:
+        result: T | None = None
+        fault: BaseException | None = None
+        try:
+            result = work(bridge)
+        except BaseException as error:  # noqa: BLE001  boundary: it is raised where the caller waits
+            fault = error
+        # The loop may be gone: then nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_finish, result, fault)
+
+    # A daemon: a second Ctrl-C must end the program although a trainer is in the middle of a step.
+    threading.Thread(target=_run, name="autoflow-trainer", daemon=True).start()
+    try:
+        return await done
+    except asyncio.CancelledError:
+        bridge.abandon()
+        raise

@@ -1,0 +1,94 @@
+"""`reinforce` and `grpo`: updates from the rewards of texts that the generator has just sampled, by TRL.
+
+`reinforce` is METHODS.md, section 1: loss = -mean_i (r_i - mean of the other k-1) log pi(w_i) + beta KL(pi || reference).
+TRL's RLOO trainer has that gradient: it takes beta times the log-ratio off each reward, whose score-function gradient
+is that of the divergence. `grpo` is section 3: A_i = (r_i - mean) / (sd + 1e-4) over the group, sd with k - 1.
+
+Nothing constrains what is sampled, although grammars could: a masked draw would be credited as if it had been free.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autoflow.training.assignments import Assignment
+from autoflow.training.bridge import Bridge
+from autoflow.training.judge import Judge, Judged, Sampled
+from autoflow.training.sampling import chat
+
+_GRAIN = 2.0**-18
+# Rewards are multiples of it. Float32 sums of up to 64 of them, in [-1, 1], are then exact, so equal rewards have exactly
+# the advantage 0. With 0.1 as it is they had 1e-8, which Adam scales up to a step of full size.
+
+Score = Callable[[Sequence[str], Sequence[Sampled], int], list[Judged]]
+"""(ids of the assignments, sampled texts, step) -> what came of each."""
+
+
+def rows(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
+    """The trainer's data set: a prompt a row."""
+    return [{"prompt": chat(assignment.messages), "assignment": assignment.id} for assignment in assignments]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Scores a step's samples on the event loop, every prompt's at the same time, while the trainer's thread waits."""
+
+    assignments: Mapping[str, Assignment]
+    judge: Judge
+    bridge: Bridge
+
+    def __call__(self, ids: Sequence[str], samples: Sequence[Sampled], step: int) -> list[Judged]:
+        return self.bridge.wait_for(self._all(ids, samples, step))
+
+    async def _all(self, ids: Sequence[str], samples: Sequence[Sampled], step: int) -> list[Judged]:
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(ids):
+            places.setdefault(name, []).append(place)
+        groups = await asyncio.gather(
+            *(
+                self.judge.group(self.assignments[name], [samples[place] for place in group], step)
+                for name, group in places.items()
+            )
+        )
+        found: dict[int, Judged] = {}
+        for group, judged in zip(places.values(), groups, strict=True):
+            found.update(zip(group, judged, strict=True))
+        return [found[place] for place in range(len(ids))]
+
+
+def reward_function(score: Score, ends: Sequence[int], group: int) -> Callable[..., list[float | None]]:
+    """What TRL calls with a step's samples: `None` skips one.
+
+    Also logs, as means over the step: `valid`, `score`, `unscored` (samples without a reward) and `flat` (groups of
+    `group` samples whose rewards are all equal: they teach nothing).
+    """
+
+    def reward(
+        completions: Sequence[Sequence[Mapping[str, str]]],
+        completion_ids: Sequence[Sequence[int]],
+        assignment: Sequence[str],
+        trainer_state: Any,
+        log_metric: Callable[[str, float], None],
+        **_: Any,
+    ) -> list[float | None]:
+        samples = [
+            Sampled(turns[0]["content"], finished=bool(tokens) and tokens[-1] in ends)
+            for turns, tokens in zip(completions, completion_ids, strict=True)
+        ]
+        judged = score(assignment, samples, trainer_state.global_step)
+        rewards = [item.reward for item in judged]
+        scores = [item.outcome.score for item in judged if item.outcome.score is not None]
+        log_metric("valid", sum(item.outcome.valid for item in judged) / len(judged))
+        if scores:
+            log_metric("score", sum(scores) / len(scores))
+        log_metric("unscored", float(rewards.count(None)))
+        log_metric("flat", float(sum(_flat(rewards[at : at + group]) for at in range(0, len(rewards), group))))
+        return [None if item is None else round(item / _GRAIN) * _GRAIN for item in rewards]
+
+    return reward
+
+
+def _flat(rewards: Sequence[float | None]) -> bool:
+    return len({reward for reward in rewards if reward is not None}) < 2
+
