@@ -1,4 +1,4 @@
-"""What a generator is trained to answer: a kind of task and a set of operators, with the tasks that score its answers."""
+"""What a generator is trained to answer: a kind of task and a set of operators, with the tasks that score answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How much the prompt shows and a draft may write. A generator is asked later as it was trained: keep the two equal."""
+    """How much the prompt shows and a draft may write. A generator is best asked as it was trained."""
 
     examples: int = 2
     """Train tasks shown in the scope `benchmark`."""

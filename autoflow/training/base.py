@@ -92,4 +92,6 @@ def _opened(kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
         return kind.from_pretrained(*arguments, place, **options)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UsageError(f"{name} cannot be loaded: {reason}", hint="name a folder of weights, or a model on the hub") from error
+        raise UsageError(
+            f"{name} cannot be loaded: {reason}", hint="name a folder of weights, or a model on the hub"
+        ) from error

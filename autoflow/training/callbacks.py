@@ -52,5 +52,7 @@ class Following(TrainerCallback):
 
 def latest(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run; `None` where there is none. What a killed save left half is passed over."""
-    numbered = [(int(path.parent.name.rpartition("-")[2]), path.parent) for path in folder.glob(f"checkpoint-*/{STATE}")]
+    numbered = [
+        (int(path.parent.name.rpartition("-")[2]), path.parent) for path in folder.glob(f"checkpoint-*/{STATE}")
+    ]
     return max(numbered)[1] if numbered else None

@@ -30,9 +30,9 @@ class _Section(BaseModel):
 class Lora(_Section):
     """A low-rank adapter (arXiv:2106.09685)."""
 
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     """0 for methods that sample: with dropout, the distribution that is credited is not the one that was sampled."""
 
     modules: str | tuple[str, ...] = "all-linear"
@@ -41,12 +41,12 @@ class Lora(_Section):
 class Prompt(_Section):
     """How much a prompt shows and a workflow may have: `autoflow.training.assignments.Shape`."""
 
-    examples: int = Field(2, ge=0)
+    examples: int = Field(default=2, ge=0)
     describe_cards: bool = True
     library: bool = True
     answer: bool = True
-    max_steps: int = Field(6, ge=2)
-    max_instruction_chars: int = Field(100, ge=1)
+    max_steps: int = Field(default=6, ge=2)
+    max_instruction_chars: int = Field(default=100, ge=1)
 
 
 class Tasks(_Section):
@@ -56,10 +56,10 @@ class Tasks(_Section):
     """Names, or paths of benchmark folders."""
 
     scope: Scope = "task"
-    instances: int = Field(8, ge=1)
+    instances: int = Field(default=8, ge=1)
     """Of an assignment's tasks, so many score all samples of a group."""
 
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Only the first so many train tasks of each benchmark."""
 
     options: dict[str, Any] = Field(default_factory=dict)
@@ -73,15 +73,18 @@ class HeldOut(_Section):
     """Their validation tasks. Give others than are trained on, to choose by operators that were never seen."""
 
     scope: Scope = "task"
-    limit: int | None = Field(None, ge=1)
-    every: int = Field(50, ge=1)
+    limit: int | None = Field(default=None, ge=1)
+    every: int = Field(default=50, ge=1)
     """Updates from one look to the next."""
 
-    patience: int = Field(3, ge=1)
+    patience: int = Field(default=3, ge=1)
     """Looks without a better score after which training ends."""
 
-    samples: int = Field(1, ge=1)
+    samples: int = Field(default=1, ge=1)
     """Texts drawn for each prompt; one is drawn greedily, more at temperature 1."""
+
+    max_tokens: int = Field(default=256, ge=1)
+    """Length of a text."""
 
 
 class Interpreter(_Section):
@@ -89,9 +92,9 @@ class Interpreter(_Section):
 
     model: str = "embedded/smollm2-135m"
     protocol: ProtocolName = "fused"
-    temperature: float = Field(0.0, ge=0)
-    max_tokens: int | None = Field(256, ge=1)
-    max_steps: int = Field(20, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    max_tokens: int | None = Field(default=256, ge=1)
+    max_steps: int = Field(default=20, ge=1)
     base_url: str | None = None
 
 
@@ -134,21 +137,21 @@ class TrainConfig(_Section):
     whole_prefix: bool = False
     """`rlao` only: put the loss on every action of a trajectory, as the release does, not on the last alone."""
 
-    tau: float = Field(0.4, gt=0)
+    tau: float = Field(default=0.4, gt=0)
     """`rlao` only: temperature of the weights exp(r/tau)."""
 
     reward: Annotated[RewardChoice, BeforeValidator(_named)] = RewardChoice()
     interpreter: Interpreter = Interpreter()
     held_out: HeldOut | None = None
     seed: int = 0
-    concurrency: int = Field(64, ge=1)
+    concurrency: int = Field(default=64, ge=1)
     """Tasks of one workflow run at the same time. All workflows of a group run at the same time."""
 
     trainer: dict[str, Any] = Field(default_factory=dict)
     """Passed through to the trainer, over `autoflow.training.defaults`."""
 
 
-def load(file: Path | None, method: Method, changes: Mapping[str, Json] = {}) -> TrainConfig:  # noqa: B006  read only
+def load(file: Path | None, method: Method, changes: Mapping[str, Json] = {}) -> TrainConfig:
     """The configuration of `file`, with `changes` over it: dotted keys, such as `trainer.learning_rate`.
 
     Raises:
@@ -180,7 +183,8 @@ def _check(config: TrainConfig) -> None:
     if config.method in SAMPLING_METHODS:
         if config.tasks is None:
             raise UsageError(
-                f"{config.method} needs tasks to score on", hint="tasks: {benchmarks: [openagi]}, or --benchmark openagi"
+                f"{config.method} needs tasks to score on",
+                hint="tasks: {benchmarks: [openagi]}, or --benchmark openagi",
             )
         if config.lora is not None and config.lora.dropout:
             raise UsageError(

@@ -1,5 +1,6 @@
 """Looks, during training, at what the model writes for prompts that it is not trained on."""
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,6 @@ class Looker:
         return sample(model, tokenizer, prompts, temperature=temperature, max_tokens=self.max_tokens, seed=seed)
 
     async def _score(self, batch: Sequence[Assignment], texts: Sequence[Sampled]) -> list[Outcome]:
-        import asyncio
-
         return list(
             await asyncio.gather(
                 *(self.judge.score(item, text, "validation") for item, text in zip(batch, texts, strict=True))
@@ -68,13 +67,13 @@ class Looker:
 def looking(trainer: type, look: Callable[[Any, Any], dict[str, float]] | None) -> type:
     """The trainer's class, evaluating by `look` instead of by a loss."""
 
-    class Looking(trainer):  # type: ignore[misc]
+    class Looking(trainer):
         def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
             if look is None:
                 raise AssertionError("nothing is held out, so there is nothing to look at")
             metrics = look(self.accelerator.unwrap_model(self.model), self.processing_class)
             self.log(metrics)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
     Looking.__name__ = trainer.__name__

@@ -108,7 +108,9 @@ class Judge:
         evaluations = await self._evaluate(assignment, [item.workflow for item in drafts], tasks, split)
         scored = _scored(evaluations)
         outcomes = [
-            self._outcome(item, None if item.workflow is None else evaluations[item.workflow.fingerprint()], scored, split)
+            self._outcome(
+                item, None if item.workflow is None else evaluations[item.workflow.fingerprint()], scored, split
+            )
             for item in drafts
         ]
         past = self._pasts.get(assignment.id) or Past(self.baselines.get(assignment.benchmark))

@@ -1,8 +1,8 @@
 """`reinforce` and `grpo`: updates from the rewards of texts that the generator has just sampled, by TRL.
 
-`reinforce` is METHODS.md, section 1: loss = -mean_i (r_i - mean of the other k-1) log pi(w_i) + beta KL(pi || reference).
+`reinforce` (METHODS.md, section 1): loss = -mean_i (r_i - mean of the other k-1) log pi(w_i) + beta KL(pi||reference).
 TRL's RLOO trainer has that gradient: it takes beta times the log-ratio off each reward, whose score-function gradient
-is that of the divergence. `grpo` is section 3: A_i = (r_i - mean) / (sd + 1e-4) over the group, sd with k - 1.
+is that of the divergence. `grpo` (section 3): A_i = (r_i - mean) / (sd + 1e-4) over the group, sd with k - 1.
 
 Nothing constrains what is sampled, although grammars could: a masked draw would be credited as if it had been free.
 """
@@ -18,8 +18,8 @@ from autoflow.training.judge import Judge, Judged, Sampled
 from autoflow.training.sampling import chat
 
 _GRAIN = 2.0**-18
-# Rewards are multiples of it. Float32 sums of up to 64 of them, in [-1, 1], are then exact, so equal rewards have exactly
-# the advantage 0. With 0.1 as it is they had 1e-8, which Adam scales up to a step of full size.
+# Rewards are multiples of it. Float32 sums of up to 64 of them, in [-1, 1], are then exact, so equal rewards have
+# exactly the advantage 0. With 0.1 as it is they had 1e-8, which Adam scales up to a step of full size.
 
 Score = Callable[[Sequence[str], Sequence[Sampled], int], list[Judged]]
 """(ids of the assignments, sampled texts, step) -> what came of each."""
@@ -91,4 +91,3 @@ def reward_function(score: Score, ends: Sequence[int], group: int) -> Callable[.
 
 def _flat(rewards: Sequence[float | None]) -> bool:
     return len({reward for reward in rewards if reward is not None}) < 2
-

@@ -18,7 +18,14 @@ _BLOCK = 1 << 20
 
 
 def write(
-    folder: Path, *, config: Mapping[str, Json], data: Mapping[str, str], metrics: Mapping[str, Json], steps: int, samples: int, model: Any
+    folder: Path,
+    *,
+    config: Mapping[str, Json],
+    data: Mapping[str, str],
+    metrics: Mapping[str, Json],
+    steps: int,
+    samples: int,
+    model: Any,
 ) -> None:
     """Write `provenance.json` into `folder`.
 

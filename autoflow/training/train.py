@@ -1,11 +1,11 @@
 """One training run: from a configuration to weights with their provenance, resumable at any point.
 
-    runs/train-grpo-1a2b3c4d/
-        config.yaml, ledger.sqlite, log, lock    as of any run
-        checkpoints/                             the newest, and the best by held-out score; resumed from
-        adapter/, or model/                      the trained weights, the tokenizer and provenance.json
-        history.jsonl                            what each step logged
-        report.json, report.txt, timing.json
+runs/train-grpo-1a2b3c4d/
+    config.yaml, ledger.sqlite, log, lock    as of any run
+    checkpoints/                             the newest, and the best by held-out score; resumed from
+    adapter/, or model/                      the trained weights, the tokenizer and provenance.json
+    history.jsonl                            what each step logged
+    report.json, report.txt, timing.json
 """
 
 import asyncio
@@ -44,8 +44,8 @@ from autoflow.training.outcome import Reward
 from autoflow.training.policy import Scoring, rows
 from autoflow.training.report import State, TrainReport
 
-_CLOCKED = ("time", "runtime", "per_second", "total_flos")
-# Of a log line: what no two executions share.
+_UNSHARED = ("time", "runtime", "per_second", "total_flos", "num_tokens")
+# Of a log line: what no two executions share. TRL's count of tokens begins anew in a resumed run.
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Collaborators:
 
 async def train(
     config: TrainConfig,
-    given: Collaborators = Collaborators(),  # noqa: B008  frozen
+    given: Collaborators = Collaborators(),
     *,
     budget: Budget = Budget(),  # noqa: B008  frozen
     command: str = "",
@@ -110,7 +110,7 @@ async def train(
         if done is not None:
             run.end("complete")
             return done
-        sitting = _Sitting(config, given, run, benchmarks, recorded, budget)
+        sitting = _Sitting(config, given, run, benchmarks=benchmarks, recorded=recorded, budget=budget)
         try:
             made = await sitting.drive()
         finally:
@@ -146,7 +146,10 @@ def _recorded(config: TrainConfig) -> _Recorded:
 
 def _benchmarks(config: TrainConfig) -> dict[str, Benchmark]:
     """By the name that the configuration gives them."""
-    asked = [*(config.tasks.benchmarks if config.tasks else ()), *(config.held_out.benchmarks if config.held_out else ())]
+    asked = [
+        *(config.tasks.benchmarks if config.tasks else ()),
+        *(config.held_out.benchmarks if config.held_out else ()),
+    ]
     options = config.tasks.options if config.tasks else {}
     return {name: loader.load(name, options=options) for name in dict.fromkeys(asked)}
 
@@ -170,6 +173,7 @@ class _Sitting:
         config: TrainConfig,
         given: Collaborators,
         run: RunFolder,
+        *,
         benchmarks: Mapping[str, Benchmark],
         recorded: _Recorded,
         budget: Budget,
@@ -314,8 +318,8 @@ class _Sitting:
         material = Material(rows(prompts), self._recorded.demonstrations, self._recorded.turns, score)
         look = None
         if judge is not None and config.held_out is not None:
-            longest = int(config.trainer.get("max_completion_length") or 256)
-            look = Looker(held_out, judge, bridge, config.held_out.samples, longest, config.seed).look
+            chosen = config.held_out
+            look = Looker(held_out, judge, bridge, chosen.samples, chosen.max_tokens, config.seed).look
         trainer = build(config, material, folder, following, look)
         checkpoint = callbacks.latest(folder)
         if checkpoint is not None and judge is not None:
@@ -411,7 +415,7 @@ def _comparable(line: Mapping[str, Any]) -> dict[str, Json]:
     return {
         key: None if isinstance(value, float) and math.isnan(value) else value
         for key, value in line.items()
-        if not any(word in key for word in _CLOCKED)
+        if not any(word in key for word in _UNSHARED)
     }
 
 

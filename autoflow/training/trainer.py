@@ -1,6 +1,5 @@
 """Builds the trainer of a method from the configuration: model, data, arguments, callbacks."""
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -51,9 +50,7 @@ def quiet() -> None:
     datasets.disable_progress_bars()
 
 
-def build(
-    config: TrainConfig, material: Material, folder: Path, following: Following, look: Look | None = None
-) -> Any:
+def build(config: TrainConfig, material: Material, folder: Path, following: Following, look: Look | None = None) -> Any:
     """The trainer, ready for `train`. Checkpoints go below `folder`.
 
     Raises:
@@ -132,7 +129,7 @@ def _rows(config: TrainConfig, material: Material, tokenizer: Any, args: Any, op
         tokenizer,
         tau=config.tau,
         whole_prefix=config.whole_prefix,
-        max_length=args.max_length or math.inf,
+        max_length=args.max_length,
     )
     return datasets.Dataset.from_list(made)
 

@@ -1,6 +1,6 @@
 """Trajectories for `rlao`: one row for each workflow that a run of `w4s` tried, as JSON Lines.
 
-    {"prefix": [{"role": "system", "content": "..."}, ...], "action": "...", "reward": 0.5, "run": "...", "trial": "r2c1"}
+    {"prefix": [{"role": "user", "content": "..."}, ...], "action": "...", "reward": 0.5, "run": "...", "trial": "r2c1"}
 
 `prefix` is what the generator saw: the query, then each turn's best action and its feedback. `action` is what it wrote
 then, as sampled; `reward` is what it earned (METHODS.md, section 4).
@@ -89,7 +89,7 @@ def _turn(place: str, line: str) -> Turn:
         turn = Turn(prefix, row["action"], float(row["reward"]), str(row.get("run", "")), str(row.get("trial", "")))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{place}: must have prefix (a list of role and content), action and reward: {type(error).__name__}: {error}"
+            f"{place}: needs prefix (a list of role and content), action and reward; {type(error).__name__}: {error}"
         ) from error
     if not turn.prefix or not isinstance(turn.action, str) or not turn.action or not math.isfinite(turn.reward):
         raise DataError(f"{place}: prefix and action must not be empty, and reward must be a number")

@@ -53,7 +53,9 @@ def make_model(folder: Path, *, letters: str | None = LETTERS) -> Path:
 
 def config(method: str, model: Path, **changes: Any) -> TrainConfig:
     """A configuration for the tiny model; `trainer` is merged over what all tests share."""
-    trainer = {"max_completion_length": 4, "max_steps": 2, "learning_rate": 1e-2} if method in ("reinforce", "grpo") else {}
+    trainer = (
+        {"max_completion_length": 4, "max_steps": 2, "learning_rate": 1e-2} if method in ("reinforce", "grpo") else {}
+    )
     values: dict[str, Any] = {"method": method, "model": str(model), "seed": 3, "lora": None, **changes}
     if method in ("reinforce", "grpo"):
         values.setdefault("tasks", {"benchmarks": ["openagi"]})

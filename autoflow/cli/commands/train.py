@@ -67,8 +67,8 @@ def train(
 ) -> int:
     """Train a generator's weights, and leave them in the run folder with what they come from.
 
-    sft learns from demonstrations; reinforce and grpo from the scores of workflows that the generator samples; rlao from
-    recorded trajectories. Flags win over the file. The same command resumes a run that was stopped.
+    sft learns from demonstrations; reinforce and grpo from the scores of workflows that the generator samples; rlao
+    from recorded trajectories. Flags win over the file. The same command resumes a run that was stopped.
     """
     from autoflow.cli import interrupt, opening, reporting
     from autoflow.cli.output import emit, safe, say
