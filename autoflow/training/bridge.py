@@ -40,20 +40,32 @@ class Bridge:
         if self._abandoned.is_set():
             raise Abandoned
 
+    def start(self, work: Coroutine[Any, Any, T]) -> Callable[[], T]:
+        """Run `work` on the loop, and go on; what is returned waits for its result, and raises what it raised.
+
+        Raises:
+            Abandoned: If the loop's side was cancelled; so does what is returned.
+        """
+        if self._abandoned.is_set():
+            work.close()
+            raise Abandoned
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+
+        def wait() -> T:
+            try:
+                return future.result()
+            except concurrent.futures.CancelledError as error:
+                raise Abandoned from error
+
+        return wait
+
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` on the loop and wait for it, from the thread. What it raises is raised here.
 
         Raises:
             Abandoned: If the loop's side was cancelled.
         """
-        if self._abandoned.is_set():
-            work.close()
-            raise Abandoned
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError as error:
-            raise Abandoned from error
+        return self.start(work)()
 
     def tell(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call `function` on the loop, without waiting."""

@@ -143,6 +143,10 @@ class TrainConfig(_Section):
     reward: Annotated[RewardChoice, BeforeValidator(_named)] = RewardChoice()
     interpreter: Interpreter = Interpreter()
     held_out: HeldOut | None = None
+    shared_prompt: bool | None = None
+    """For the methods that sample: read a prompt once for all its samples. Several times as fast where prompts are
+    longer than completions; results differ by rounding alone. `None`: wherever the model has full attention."""
+
     seed: int = 0
     concurrency: int = Field(default=64, ge=1)
     """Tasks of one workflow run at the same time. All workflows of a group run at the same time."""

@@ -21,8 +21,11 @@ _GRAIN = 2.0**-18
 # Rewards are multiples of it. Float32 sums of up to 64 of them, in [-1, 1], are then exact, so equal rewards have
 # exactly the advantage 0. With 0.1 as it is they had 1e-8, which Adam scales up to a step of full size.
 
-Score = Callable[[Sequence[str], Sequence[Sampled], int], list[Judged]]
-"""(ids of the assignments, sampled texts, step) -> what came of each."""
+Waiting = Callable[[], list[Judged]]
+"""Waits for what came of the samples, in order."""
+
+Score = Callable[[Sequence[str], Sequence[Sampled], int], Waiting]
+"""(ids of the assignments, sampled texts, step): begins to judge them."""
 
 
 def rows(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
@@ -32,14 +35,14 @@ def rows(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """Scores a step's samples on the event loop, every prompt's at the same time, while the trainer's thread waits."""
+    """Scores a step's samples on the event loop, all prompts' at the same time, while the trainer's thread goes on."""
 
     assignments: Mapping[str, Assignment]
     judge: Judge
     bridge: Bridge
 
-    def __call__(self, ids: Sequence[str], samples: Sequence[Sampled], step: int) -> list[Judged]:
-        return self.bridge.wait_for(self._all(ids, samples, step))
+    def __call__(self, ids: Sequence[str], samples: Sequence[Sampled], step: int) -> Waiting:
+        return self.bridge.start(self._all(ids, samples, step))
 
     async def _all(self, ids: Sequence[str], samples: Sequence[Sampled], step: int) -> list[Judged]:
         places: dict[str, list[int]] = {}
@@ -57,37 +60,58 @@ class Scoring:
         return [found[place] for place in range(len(ids))]
 
 
-def reward_function(score: Score, ends: Sequence[int], group: int) -> Callable[..., list[float | None]]:
-    """What TRL calls with a step's samples: `None` skips one.
+class Rewards:
+    """What TRL calls with a step's samples, once it needs their rewards; they are being judged since they were drawn.
 
     Also logs, as means over the step: `valid`, `score`, `unscored` (samples without a reward) and `flat` (groups of
     `group` samples whose rewards are all equal: they teach nothing).
     """
 
-    def reward(
-        completions: Sequence[Sequence[Mapping[str, str]]],
-        completion_ids: Sequence[Sequence[int]],
-        assignment: Sequence[str],
-        trainer_state: Any,
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float | None]:
-        samples = [
-            Sampled(turns[0]["content"], finished=bool(tokens) and tokens[-1] in ends)
-            for turns, tokens in zip(completions, completion_ids, strict=True)
-        ]
-        judged = score(assignment, samples, trainer_state.global_step)
+    __name__ = "reward"
+
+    def __init__(self, score: Score, read: Callable[[Sequence[int]], Sampled], group: int) -> None:
+        """`read` makes the text of sampled tokens; `group` is k."""
+        self._score = score
+        self._read = read
+        self._group = group
+        self._waiting: Waiting | None = None
+
+    def begin(self, assignment: Sequence[str], completion_ids: Sequence[Sequence[int]], step: int) -> None:
+        """Begin to judge a step's samples. What is judged is the text of the very tokens that are credited."""
+        self._waiting = self._score(assignment, [self._read(tokens) for tokens in completion_ids], step)
+
+    def __call__(self, log_metric: Callable[[str, float], None], **_: Any) -> list[float | None]:
+        """The rewards of the samples begun with, in order; `None` skips one."""
+        assert self._waiting is not None  # noqa: S101  the trainer draws before it asks
+        judged, self._waiting = self._waiting(), None
         rewards = [item.reward for item in judged]
         scores = [item.outcome.score for item in judged if item.outcome.score is not None]
         log_metric("valid", sum(item.outcome.valid for item in judged) / len(judged))
         if scores:
             log_metric("score", sum(scores) / len(scores))
         log_metric("unscored", float(rewards.count(None)))
-        log_metric("flat", float(sum(_flat(rewards[at : at + group]) for at in range(0, len(rewards), group))))
+        groups = [rewards[at : at + self._group] for at in range(0, len(rewards), self._group)]
+        log_metric("flat", float(sum(_flat(group) for group in groups)))
         return [None if item is None else round(item / _GRAIN) * _GRAIN for item in rewards]
-
-    return reward
 
 
 def _flat(rewards: Sequence[float | None]) -> bool:
     return len({reward for reward in rewards if reward is not None}) < 2
+
+
+def eager(trainer: type, rewards: Rewards) -> type:
+    """The trainer's class, having its samples judged from the moment they are drawn: log-probabilities under policy
+    and reference are computed meanwhile."""
+
+    class Eager(trainer):
+        def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> Any:
+            self._drawn_for = [row["assignment"] for row in inputs]
+            return super()._generate_and_score_completions(inputs)
+
+        def _generate(self, prompts: Sequence[Any]) -> Any:
+            drawn = super()._generate(prompts)
+            rewards.begin(self._drawn_for, drawn[1], self.state.global_step)
+            return drawn
+
+    Eager.__name__ = trainer.__name__
+    return Eager

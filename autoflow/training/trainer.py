@@ -12,12 +12,13 @@ import transformers
 import trl
 from transformers import EarlyStoppingCallback, PrinterCallback
 
-from autoflow.training import base, demonstrations, weighted
+from autoflow.training import base, demonstrations, shared_prompt, weighted
 from autoflow.training.callbacks import Following
 from autoflow.training.config import SAMPLING_METHODS, TrainConfig
 from autoflow.training.defaults import arguments
 from autoflow.training.held_out import SCORE, looking
-from autoflow.training.policy import Score, reward_function
+from autoflow.training.policy import Rewards, Score, eager
+from autoflow.training.sampling import decoded
 from autoflow.training.trajectories import Turn
 
 Look = Callable[[Any, Any], dict[str, float]]
@@ -83,6 +84,11 @@ def build(config: TrainConfig, material: Material, folder: Path, following: Foll
     if config.held_out is not None and look is not None:
         options["callbacks"].append(EarlyStoppingCallback(config.held_out.patience))
     rows = _rows(config, material, tokenizer, args, options)
+    if config.method in SAMPLING_METHODS:
+        if shared_prompt.wanted(config.shared_prompt, model):
+            shared_prompt.share_sampling(model.get_base_model() if config.adapter is not None else model)
+            kind = shared_prompt.sharing(kind)
+        kind = eager(kind, options["reward_funcs"])
     if look is not None:
         # Never read: only the constructor asks for it.
         options["eval_dataset"] = rows.select([0])
@@ -117,7 +123,8 @@ def _rows(config: TrainConfig, material: Material, tokenizer: Any, args: Any, op
         if material.score is None:
             raise ValueError(f"{config.method} needs something that scores samples")
         ends = _ends(options["model"], tokenizer)
-        options["reward_funcs"] = reward_function(material.score, ends, args.num_generations)
+        rewards = Rewards(material.score, lambda tokens: decoded(tokenizer, tokens, ends), args.num_generations)
+        options["reward_funcs"] = rewards
         return datasets.Dataset.from_list(list(material.prompts))
     if config.method == "sft":
         demonstrations.check_lengths(material.demonstrations, tokenizer, args.max_length)

@@ -68,14 +68,14 @@ def config(method: str, model: Path, **changes: Any) -> TrainConfig:
 def scoring(value: Callable[[str], float | None], seen: list[tuple[str, int]] | None = None) -> Any:
     """A scorer of samples by their text alone; `seen` gathers (text, step)."""
 
-    def score(ids: Sequence[str], samples: Sequence[Sampled], step: int) -> list[Judged]:
+    def score(ids: Sequence[str], samples: Sequence[Sampled], step: int) -> Callable[[], list[Judged]]:
         found = []
         for sampled in samples:
             if seen is not None:
                 seen.append((sampled.text, step))
             reward = value(sampled.text)
             found.append(Judged(sampled, Outcome(True, True, reward), reward))
-        return found
+        return lambda: found
 
     return score
 
