@@ -16,6 +16,9 @@ from typing import Any
 from autoflow.core.json import Json, digest
 from autoflow.core.model import Message
 from autoflow.errors import DataError
+from autoflow.runs.ledger import Ledger
+from autoflow.training.outcome import Outcome, Past
+from autoflow.training.rewards.best_so_far import BestSoFar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,50 @@ def weight(reward: float, tau: float) -> float:
 
 
 def load(places: Sequence[str]) -> list[Turn]:
-    """The rows of all files, in order.
+    """The rows of all files, and of the runs that folders hold, in order.
 
     Raises:
-        DataError: At `file:line`.
+        DataError: At `file:line`; and for a run without trajectories.
+        RunError: For a folder that holds no run.
     """
-    return [turn for place in places for turn in _read(Path(place).expanduser())]
+    found: list[Turn] = []
+    for place in places:
+        path = Path(place).expanduser()
+        found += of_run(path) if path.is_dir() else _read(path)
+    return found
+
+
+def of_run(folder: Path, malus: float = 0.0) -> list[Turn]:
+    """The trajectories of a run of `w4s`, in the order of its trials, one for each that was scored on validation.
+
+    A trial's notes say what was asked (`request`, the key of the recorded call), what was answered (`action`), and what
+    its score is compared with (`best`, `previous`). The reward is 1 above the best, 0.5 above the previous, else 0.
+
+    Args:
+        malus: Taken off where the score is below 0.3: 0.1 in the release, 0 in ours.
+
+    Raises:
+        RunError: If the folder holds no run.
+        DataError: If the run has no trajectories.
+    """
+    reward = BestSoFar(malus)
+    found = []
+    with Ledger.reading(folder / "ledger.sqlite") as ledger:
+        for trial in ledger.trials():
+            value = None if trial.validation is None else trial.validation.mean
+            notes: Any = trial.proposal.notes
+            asked = None if not notes.get("request") else ledger.request(notes["request"])
+            if value is None or asked is None or not notes.get("action"):
+                continue
+            past = Past(best=notes["best"], previous=notes["previous"])
+            earned = reward(Outcome(valid=True, readable=True, score=value), past)
+            assert earned is not None  # noqa: S101  there is a score
+            found.append(Turn(asked.messages, notes["action"], earned, folder.name, trial.id))
+    if not found:
+        raise DataError(
+            f"{folder}: has no trajectories", hint="they are recorded by: autoflow improve BENCHMARK --strategy w4s"
+        )
+    return found
 
 
 def write(turns: Sequence[Turn], file: Path) -> None:

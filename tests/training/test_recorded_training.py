@@ -13,7 +13,7 @@ from training_helpers import config, made, make_model, weights
 
 from autoflow.core.model import Message
 from autoflow.errors import DataError
-from autoflow.training import demonstrations, trajectories
+from autoflow.training import demonstrations
 from autoflow.training.trajectories import Turn, weight
 
 pytestmark = [
@@ -169,17 +169,6 @@ def test_demonstrations_are_read_from_files_and_folders(tmp_path: Path) -> None:
         demonstrations.load([str(tmp_path / "other.jsonl")])
 
 
-def test_weights_of_rlao_are_the_published_ones() -> None:
-    assert [round(weight(reward, 0.4), 2) for reward in (1, 0.5, 0, -0.1, 0.9, 0.4)] == [
-        12.18,
-        3.49,
-        1.0,
-        0.78,
-        9.49,
-        2.72,
-    ]
-
-
 def test_the_loss_of_rlao_is_the_weighted_mean_of_the_actions_losses(model: Path, tmp_path: Path) -> None:
     import torch
 
@@ -227,25 +216,3 @@ def test_a_known_bandit_is_solved_by_rlao(model: Path, tmp_path: Path) -> None:
     drawn = sample(trainer.model, trainer.processing_class, prompts, temperature=1.0, max_tokens=1, seed=0)
     # 12.18 of the 12.18 + 7 * 0.78 that all arms weigh together
     assert sum(item.text == "c" for item in drawn) / 64 == pytest.approx(12.18 / 17.64, abs=0.15)
-
-
-def test_trajectories_are_written_and_read_as_they_are(tmp_path: Path) -> None:
-    turns = [turn("cab", 0.5), turn("dä\n", -0.1, prefix=(Message("system", "s"), Message("user", "u")))]
-    trajectories.write(turns, tmp_path / "turns.jsonl")
-    assert trajectories.load([str(tmp_path / "turns.jsonl")]) == turns
-
-
-@pytest.mark.parametrize(
-    ("line", "wrong"),
-    [
-        ("{", "is no JSON"),
-        ('{"prefix": [], "action": "a", "reward": 1}', "must not be empty"),
-        ('{"prefix": [{"role": "user", "content": "a"}], "action": "a"}', "needs prefix"),
-        ('{"prefix": [{"role": "user", "content": "a"}], "action": "a", "reward": NaN}', "must be a number"),
-    ],
-)
-def test_a_faulty_trajectory_is_told_by_file_and_line(line: str, wrong: str, tmp_path: Path) -> None:
-    good = json.dumps(turn("a", 1.0).to_json())
-    (tmp_path / "turns.jsonl").write_text(f"{good}\n{line}\n")
-    with pytest.raises(DataError, match=r"turns\.jsonl:2: .*" + wrong):
-        trajectories.load([str(tmp_path / "turns.jsonl")])

@@ -133,6 +133,25 @@ def export(
     say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
+@app.command(epilog=examples("autoflow runs trajectories improve-openagi-1a2b3c4d -o turns.jsonl"))
+def trajectories(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run of the strategy w4s: its name, or its folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The JSON Lines file to write.")],
+    malus: Annotated[
+        float, typer.Option("--malus", min=0.0, help="Taken off the reward where the score is below 0.3.")
+    ] = 0.0,
+    root: Root = Path(ROOT),
+) -> None:
+    """Write what a run of w4s tried, turn by turn with its rewards, for `autoflow train rlao`."""
+    from autoflow.cli.output import say
+    from autoflow.runs.folder import find
+    from autoflow.training import trajectories as rows
+
+    found = rows.of_run(find(run, root), malus)
+    rows.write(found, output)
+    say(f"wrote {output} ({len(found)} actions)")
+
+
 @app.command(
     epilog=examples(
         "autoflow runs prune --older-than 30",
