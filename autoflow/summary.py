@@ -1,6 +1,7 @@
 """How an interval, a spend and a table read in the reports of `bench` and `improve`, as text and as JSON."""
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,24 +39,37 @@ class Secondary:
     """`None` where no task has it."""
 
 
-def secondary(scorer: Scorer, tasks: Iterable[Sequence[Score]], seed: int) -> tuple[Secondary, ...]:
-    """The means of a scorer's secondary measures, averaged over epochs first.
+class Secondaries:
+    """Gathers a scorer's secondary measures task by task, averaged over epochs first.
 
     A task that scored 0 without them, as one does on which the workflow failed, counts as 0 here, too.
-
-    Args:
-        tasks: The judgements of each task that has a score, one an epoch.
     """
-    if not isinstance(scorer, Measures):
-        return ()
-    drawn = list(tasks)
-    found = []
-    for key, measure in scorer.secondary.items():
-        per_task = [[_secondary(score, key) for score in draws] for draws in drawn]
-        whole = [[value for value in values if value is not None] for values in per_task if None not in values]
-        means = [math.fsum(values) / len(values) for values in whole]
-        found.append(Secondary(measure, mean_interval(means, seed=seed) if means else None))
-    return tuple(found)
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._measures = scorer.secondary if isinstance(scorer, Measures) else {}
+        self._means = {key: array("d") for key in self._measures}
+
+    def add(self, draws: Sequence[Score]) -> None:
+        """Take in a task that has a score, by its judgements, one an epoch."""
+        for key, kept in self._means.items():
+            values = [value for value in (_secondary(score, key) for score in draws) if value is not None]
+            if len(values) == len(draws):
+                kept.append(math.fsum(values) / len(values))
+
+    def found(self, seed: int) -> tuple[Secondary, ...]:
+        """The mean of each measure with its interval."""
+        return tuple(
+            Secondary(measure, mean_interval(self._means[key], seed=seed) if self._means[key] else None)
+            for key, measure in self._measures.items()
+        )
+
+
+def secondary(scorer: Scorer, tasks: Iterable[Sequence[Score]], seed: int) -> tuple[Secondary, ...]:
+    """The means of a scorer's secondary measures over tasks that have a score: the judgements of each, one an epoch."""
+    kept = Secondaries(scorer)
+    for draws in tasks:
+        kept.add(draws)
+    return kept.found(seed)
 
 
 def _secondary(score: Score, key: str) -> float | None:

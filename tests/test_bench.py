@@ -4,7 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,46 @@ async def test_report_says_all_that_a_reader_needs(tmp_path: Path) -> None:
     timing = json.loads((tmp_path / "run" / "timing.json").read_text())
     assert timing["rows"].keys() == {task.id for task in TASKS}
     assert timing["failed_calls"] == 0
+
+
+@pytest.mark.parametrize("scorable", [True, False])
+async def test_report_written_row_by_row_is_laid_out_as_one_document(tmp_path: Path, scorable: bool) -> None:
+    model = Echo()
+    model.down = set() if scorable else {"task"}
+    report = await _bench(tmp_path / "run", model)
+    written = (tmp_path / "run" / "report.json").read_text(encoding="ascii")
+    assert written == json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n"
+    assert (tmp_path / "run" / "report.txt").read_text() == report.to_text()
+    timing = (tmp_path / "run" / "timing.json").read_text()
+    assert timing == json.dumps(json.loads(timing), indent=1) + "\n"
+    assert json.loads(timing)["rows"] == dict(report.timing.rows)
+    assert len(report.timing.rows) == (10 if scorable else 0)
+
+
+async def test_tasks_are_read_one_by_one(tmp_path: Path) -> None:
+    class Lazy(Sequence[Task]):
+        alive = most = 0
+
+        def __len__(self) -> int:
+            return 200
+
+        def __getitem__(self, index: int) -> Task:  # type: ignore[override]
+            if not 0 <= index < 200:
+                raise IndexError
+            return Task(str(index), f"task {index}", reference=Counted(self))
+
+    class Counted(dict[str, Json]):
+        def __init__(self, of: Lazy) -> None:
+            super().__init__(kind="right")
+            of.alive += 1
+            of.most = max(of.most, of.alive)
+            weakref.finalize(self, lambda: setattr(of, "alive", of.alive - 1))
+
+    tasks = Lazy()
+    report = await bench(CONFIG, WORKFLOW, BENCHMARK, Echo(), tasks=tasks, folder=tmp_path / "run")
+    assert report.scores.interval is not None
+    assert report.scores.interval.n == 200
+    assert tasks.most < 40
 
 
 async def test_text_report_is_plain(tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
 """A benchmark's folder: found by name or path, opened, and all its rows read. What of them may be shown is not decided
 here: `loader` gives train and validation, `held_out` the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoflow import resources
 from autoflow.benchmarks import code as codes
 from autoflow.benchmarks import definition, splits, visible_tests
-from autoflow.benchmarks.sources import Row
-from autoflow.core.json import Json, digest
+from autoflow.benchmarks.sources import Rows
+from autoflow.core.json import Json, canonical, digest_with
 from autoflow.core.task import Task
 from autoflow.errors import DataError, UnknownNameError
+from autoflow.spool import Picked
 
 LEARNING = ("train", "validation")
 """The splits that strategies see."""
@@ -29,15 +30,27 @@ class Folder:
     options: Mapping[str, Json]
     """Every option of the definition, those given in place of the defaults."""
 
-    rows: tuple[Row, ...]
+    rows: Rows
 
-    def split(self, name: str) -> tuple[Task, ...]:
-        """The tasks of a split, in its order.
+    def split(self, name: str) -> Sequence[Task]:
+        """The tasks of a split, in its order, each read when it is asked for.
 
         Raises:
             UnknownNameError: If the definition has no such split.
             DataError: If it names tasks that are not there; with the line.
         """
+        return Picked(self.rows.tasks, self._places(name))
+
+    def ids(self, name: str) -> Sequence[str]:
+        """The ids of a split's tasks, in its order.
+
+        Raises:
+            UnknownNameError: If the definition has no such split.
+            DataError: If it names tasks that are not there; with the line.
+        """
+        return Picked(self.rows.ids, self._places(name))
+
+    def _places(self, name: str) -> Sequence[int]:
         known = self.placed.definition.splits
         if name not in known:
             raise UnknownNameError("split", name, list(known))
@@ -48,22 +61,20 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Hash of definition, data, options and code; notes and README are out."""
-        return digest(
-            {
-                "definition": self.placed.definition.model_dump(mode="json", include={"name", "data", "scorer"}),
-                "splits": {name: [task.id for task in self.split(name)] for name in self.placed.definition.splits},
-                # Which file the data came from does not matter, what was in it does: it is in the tasks.
-                "options": {key: value for key, value in self.options.items() if key != "data"},
-                "tasks": [
-                    [row.task.id, row.task.text, row.task.context, row.task.reference, row.task.category]
-                    for row in self.rows
-                ],
-                "code": [
-                    [path.relative_to(self.path).as_posix(), path.read_bytes().hex()]
-                    for path in codes.files(self.code.file)
-                ],
-            }
+        rest = {
+            "definition": self.placed.definition.model_dump(mode="json", include={"name", "data", "scorer"}),
+            "splits": {name: list(self.ids(name)) for name in self.placed.definition.splits},
+            # Which file the data came from does not matter, what was in it does: it is in the tasks.
+            "options": {key: value for key, value in self.options.items() if key != "data"},
+            "code": [
+                [path.relative_to(self.path).as_posix(), path.read_bytes().hex()]
+                for path in codes.files(self.code.file)
+            ],
+        }
+        tasks = (
+            canonical([task.id, task.text, task.context, task.reference, task.category]) for task in self.rows.tasks
         )
+        return digest_with(rest, "tasks", tasks)
 
 
 def names() -> list[str]:
@@ -111,7 +122,7 @@ def open_folder(name_or_path: str, options: Mapping[str, Json]) -> Folder:
     code = codes.load(file.with_suffix(".py"))
     merged = {**known, **options}
     found = placed.source.rows(file.parent, code, merged)
-    rows = tuple(replace(row, task=visible_tests.without_scored(row.task)) for row in found)
+    rows = Rows(replace(row, task=visible_tests.without_scored(row.task)) for row in found)
     folder = Folder(file.parent, placed, code, merged, rows)
     _check(folder)
     return folder
@@ -119,16 +130,16 @@ def open_folder(name_or_path: str, options: Mapping[str, Json]) -> Folder:
 
 def _check(folder: Folder) -> None:
     seen: set[str] = set()
-    for row in folder.rows:
-        if row.task.id in seen:
-            raise DataError(f"{folder.placed.yaml.file}: two tasks have the id {row.task.id!r}")
-        seen.add(row.task.id)
+    for id_ in folder.rows.ids:
+        if id_ in seen:
+            raise DataError(f"{folder.placed.yaml.file}: two tasks have the id {id_!r}")
+        seen.add(id_)
     for name, digest_ in folder.placed.definition.pinned.items():
-        found = splits.ids_digest(folder.split(name))
+        found = splits.ids_digest(folder.ids(name))
         if found != digest_:
             raise folder.placed.yaml.error(
                 ("pinned", name),
-                f"split {name!r} is not the one pinned: its {len(folder.split(name))} ids have the digest {found}, "
+                f"split {name!r} is not the one pinned: its {len(folder.ids(name))} ids have the digest {found}, "
                 f"not {digest_}",
                 hint="other data than the definition is meant for was read; without `pinned` it is taken as it is",
             )
@@ -136,9 +147,9 @@ def _check(folder: Folder) -> None:
     taken: dict[str, str] = {}
     for name in (*LEARNING, "test"):
         if name in folder.placed.definition.splits:
-            for task in folder.split(name):
-                if task.id in taken:
+            for id_ in folder.ids(name):
+                if id_ in taken:
                     raise folder.placed.yaml.error(
-                        ("splits", name), f"task {task.id} is in {taken[task.id]} and in {name}; they must not overlap"
+                        ("splits", name), f"task {id_} is in {taken[id_]} and in {name}; they must not overlap"
                     )
-                taken[task.id] = name
+                taken[id_] = name

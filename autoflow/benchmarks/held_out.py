@@ -1,14 +1,14 @@
 """The one way to tasks that nothing may learn from. Strategies, generator and objective may not import this module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autoflow.benchmarks import folder as folders
 from autoflow.core.json import Json
 from autoflow.core.task import Task
 
 
-def load_split(name_or_path: str, split: str, *, options: Mapping[str, Json] | None = None) -> tuple[Task, ...]:
-    """The tasks of any split, also of test, in the order of the definition.
+def load_split(name_or_path: str, split: str, *, options: Mapping[str, Json] | None = None) -> Sequence[Task]:
+    """The tasks of any split, also of test, in the order of the definition; each is read when it is asked for.
 
     Raises:
         UnknownNameError: For an unknown benchmark, split or option, listing what exists.
@@ -20,19 +20,19 @@ def load_split(name_or_path: str, split: str, *, options: Mapping[str, Json] | N
 def splits(name_or_path: str, *, options: Mapping[str, Json] | None = None) -> dict[str, int]:
     """The benchmark's splits in the order of the definition, each with its number of tasks."""
     opened = folders.open_folder(name_or_path, options or {})
-    return {name: len(opened.split(name)) for name in opened.placed.definition.splits}
+    return {name: len(opened.ids(name)) for name in opened.placed.definition.splits}
 
 
 def list_tasks(name_or_path: str, *, options: Mapping[str, Json] | None = None) -> list[dict[str, Json]]:
     """Every task in the data's order: `id`, `splits` that it is in, `category`, `text`."""
     opened = folders.open_folder(name_or_path, options or {})
-    members = {name: {task.id for task in opened.split(name)} for name in opened.placed.definition.splits}
+    members = {name: set(opened.ids(name)) for name in opened.placed.definition.splits}
     return [
         {
-            "id": row.task.id,
-            "splits": [name for name, ids in members.items() if row.task.id in ids],
-            "category": row.task.category,
-            "text": row.task.text,
+            "id": task.id,
+            "splits": [name for name, ids in members.items() if task.id in ids],
+            "category": task.category,
+            "text": task.text,
         }
-        for row in opened.rows
+        for task in opened.rows.tasks
     ]

@@ -49,7 +49,7 @@ def load(
     name = scorer if scorer is not None else default
     own = _operators(opened)
     baseline = definition.baseline
-    train, validation = (opened.split(split) if split in definition.splits else () for split in folders.LEARNING)
+    train, validation = (tuple(opened.split(split)) if split in definition.splits else () for split in folders.LEARNING)
     return Benchmark(
         name=definition.name,
         description=definition.description,

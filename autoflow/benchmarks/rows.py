@@ -8,12 +8,14 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from autoflow.core.json import Json
 from autoflow.errors import DataError, MissingDependencyError
@@ -22,6 +24,9 @@ FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 """Suffixes that can be read; `.gz` may follow all but the last."""
 
 LONGEST_FIELD = 2**31 - 1
+
+_UTF8 = "utf-8-sig"
+# A byte order mark is what Excel begins a CSV file with.
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class RawRow:
 
 
 def read(file: Path, *, header: tuple[str, ...] | None = None) -> Iterator[RawRow]:
-    """Every row, in the file's order.
+    """Every row, in the file's order, read as it is asked for.
 
     Args:
         header: Names of the columns of a CSV or TSV file that has no header line.
@@ -47,42 +52,43 @@ def read(file: Path, *, header: tuple[str, ...] | None = None) -> Iterator[RawRo
         raise DataError(f"{file}: the suffix says no format; there are: {', '.join(FORMATS)}, each also with .gz")
     if suffix == ".parquet":
         return _parquet(file)
-    text = _text(file)
     if suffix == ".jsonl":
-        return _jsonl(file, text)
+        return _jsonl(file)
     if suffix == ".json":
-        return _json(file, text)
-    return _csv(file, text, "\t" if suffix == ".tsv" else ",", header)
+        return _json(file)
+    return _csv(file, "\t" if suffix == ".tsv" else ",", header)
 
 
-def _text(file: Path) -> str:
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
-        data = file.read_bytes()
-        if file.name.endswith(".gz"):
-            data = gzip.decompress(data)
-        # A byte order mark is what Excel begins a CSV file with.
-        return data.decode("utf-8-sig")
+        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as opened:
+            yield opened  # type: ignore[misc]  # a GzipFile reads as any other
     except FileNotFoundError as error:
         raise DataError(f"{file}: the benchmark's data is not there") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _jsonl(file: Path, text: str) -> Iterator[RawRow]:
-    # Not splitlines(): a text in a row may hold U+2028 and the like.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}:{number}: is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{file}:{number}: must be a JSON object, one a line")
-        yield RawRow(f"{file}:{number}", row)
+def _jsonl(file: Path) -> Iterator[RawRow]:
+    with _opened(file) as lines:
+        # As bytes, which end at line feeds alone: a text in a row may hold U+2028 and the like.
+        for number, line in enumerate(lines, start=1):
+            text = line.decode(_UTF8 if number == 1 else "utf-8")
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{file}:{number}: is not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{file}:{number}: must be a JSON object, one a line")
+            yield RawRow(f"{file}:{number}", row)
 
 
-def _json(file: Path, text: str) -> Iterator[RawRow]:
+def _json(file: Path) -> Iterator[RawRow]:
+    with _opened(file) as opened:
+        text = opened.read().decode(_UTF8)
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -96,34 +102,34 @@ def _json(file: Path, text: str) -> Iterator[RawRow]:
         yield RawRow(f"{file}:{number}", row)
 
 
-def _csv(file: Path, text: str, delimiter: str, header: tuple[str, ...] | None) -> Iterator[RawRow]:
+def _csv(file: Path, delimiter: str, header: tuple[str, ...] | None) -> Iterator[RawRow]:
     csv.field_size_limit(LONGEST_FIELD)
-    # Published TSV files hold bare quotation marks; ours are written by spreadsheets, which quote.
-    lines = io.StringIO(text, newline="")
-    if delimiter == "\t":
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    names = header
-    try:
-        for cells in reader:
-            place = f"{file}:{reader.line_num}"
-            if not any(cell.strip() for cell in cells):
-                continue
-            if names is None:
-                names = tuple(cell.strip() for cell in cells)
-                twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
-                if twice is not None:
-                    raise DataError(f"{place}: the column {twice!r} is there twice")
-                continue
-            if len(cells) != len(names):
-                raise DataError(
-                    f"{place}: has {len(cells)} cells, but there are {len(names)} columns: {', '.join(names)}",
-                    hint="a cell with a comma or a line break in it must stand in double quotes",
-                )
-            yield RawRow(place, dict(zip(names, cells, strict=True)))
-    except csv.Error as error:
-        raise DataError(f"{file}:{reader.line_num}: {error}") from error
+    with _opened(file) as opened, io.TextIOWrapper(opened, _UTF8, newline="") as lines:
+        # Published TSV files hold bare quotation marks; ours are written by spreadsheets, which quote.
+        if delimiter == "\t":
+            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+        else:
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        names = header
+        try:
+            for cells in reader:
+                place = f"{file}:{reader.line_num}"
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if names is None:
+                    names = tuple(cell.strip() for cell in cells)
+                    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+                    if twice is not None:
+                        raise DataError(f"{place}: the column {twice!r} is there twice")
+                    continue
+                if len(cells) != len(names):
+                    raise DataError(
+                        f"{place}: has {len(cells)} cells, but there are {len(names)} columns: {', '.join(names)}",
+                        hint="a cell with a comma or a line break in it must stand in double quotes",
+                    )
+                yield RawRow(place, dict(zip(names, cells, strict=True)))
+        except csv.Error as error:
+            raise DataError(f"{file}:{reader.line_num}: {error}") from error
 
 
 def _parquet(file: Path) -> Iterator[RawRow]:

@@ -1,6 +1,6 @@
 """Where a benchmark's tasks come from: one class a source, told apart by the key it is named with under `data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from autoflow.benchmarks.rows import RawRow
 from autoflow.core.json import Json
 from autoflow.core.task import Task
 from autoflow.errors import DataError
+from autoflow.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,29 @@ class Row:
     values: Mapping[str, Json]
 
 
+class Rows:
+    """All rows of a benchmark, in order: on disk where they are many, their ids in memory."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.ids: list[str] = []
+        self.tasks: Spool[Task] = Spool()
+        self.values: Spool[Mapping[str, Json]] = Spool()
+        for row in rows:
+            self.ids.append(row.task.id)
+            self.tasks.append(row.task)
+            self.values.append(row.values)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (Row(task, values) for task, values in zip(self.tasks, self.values, strict=True))
+
+
 class Source(Protocol):
     """Reads all tasks of a benchmark, in an order that never changes."""
 
-    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
+    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Iterable[Row]:
         """Every task.
 
         Raises:
@@ -103,11 +123,12 @@ class _FileSource(BaseModel):
 
     fields: Fields
 
-    def _rows(self, folder: Path, name: str, options: Mapping[str, Json]) -> Sequence[Row]:
+    def _rows(self, folder: Path, name: str, options: Mapping[str, Json]) -> Iterator[Row]:
         given = options.get("data")
         # A path in the file is meant from the file; one on the command line, from where that was typed.
         file = folder / name if given is None else Path(str(given))
-        return [Row(self.fields.task(row, index), row.values) for index, row in enumerate(raw_rows.read(file))]
+        for index, row in enumerate(raw_rows.read(file)):
+            yield Row(self.fields.task(row, index), row.values)
 
     def options(self) -> Mapping[str, Json]:
         """`data`: another file in place of the one named."""
@@ -119,7 +140,7 @@ class JsonlSource(_FileSource):
 
     jsonl: str
 
-    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
+    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Iterable[Row]:
         """See `Source`. A split may select by any field of the row."""
         return self._rows(folder, self.jsonl, options)
 
@@ -129,6 +150,6 @@ class FileSource(_FileSource):
 
     file: str
 
-    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
+    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Iterable[Row]:
         """See `Source`. A split may select by any field of the row."""
         return self._rows(folder, self.file, options)

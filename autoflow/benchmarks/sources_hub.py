@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from autoflow.benchmarks import rows as raw_rows
 from autoflow.benchmarks.code import Code
 from autoflow.benchmarks.rows import RawRow
-from autoflow.benchmarks.sources import Fields, Row
+from autoflow.benchmarks.sources import Fields, Row, Rows
 from autoflow.core.json import Json
 from autoflow.core.task import Task
 from autoflow.errors import AutoflowError, DataError, MissingDependencyError
@@ -57,23 +57,25 @@ class HubSource(BaseModel):
         """`data`: a file or folder to read."""
         return {"data": None}
 
-    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Sequence[Row]:
+    def rows(self, folder: Path, code: Code, options: Mapping[str, Json]) -> Iterable[Row]:
         """See `Source`. A split may select by any field of the row.
 
         Raises:
             DataError: If the data is nowhere to be had, saying how to provide it; or malformed, with the row.
         """
-        found: list[Row] = []
+        found = Rows(self._read(code, options))
+        # The three places hold the same tasks in different orders; the first N of a split must be the same everywhere.
+        order = sorted(range(len(found)), key=lambda place: _natural(found.ids[place]))
+        return (Row(found.tasks[place], found.values[place]) for place in order)
+
+    def _read(self, code: Code, options: Mapping[str, Json]) -> Iterator[Row]:
+        count = 0
         for file in self._found(options.get("data")):
             for index, row in enumerate(raw_rows.read(file, header=self.header)):
-                if self.fields is not None:
-                    found.append(Row(self.fields.task(row, len(found)), row.values))
-                    continue
-                task = self._task(code, row, index, file)
+                task = self._task(code, row, index, file) if self.fields is None else self.fields.task(row, count)
                 if task is not None:
-                    found.append(Row(task, row.values))
-        # The three places hold the same tasks in different orders; the first N of a split must be the same everywhere.
-        return sorted(found, key=lambda row: _natural(row.task.id))
+                    count += 1
+                    yield Row(task, row.values)
 
     def _task(self, code: Code, row: RawRow, index: int, file: Path) -> Task | None:
         try:

@@ -3,14 +3,14 @@
 import hashlib
 import random
 import re
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from autoflow.benchmarks.sources import Row
+from autoflow.benchmarks.sources import Rows
 from autoflow.core.json import Json
-from autoflow.core.task import Task
 
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})", re.ASCII)
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%", re.ASCII)
@@ -126,61 +126,66 @@ def check(splits: dict[str, Split]) -> None:
         raise ValueError(f"the shares add up to {total:g} %")
 
 
-def select(name: str, splits: dict[str, Split], rows: Sequence[Row], folder: Path) -> tuple[Task, ...]:
-    """The tasks of the split `name`.
+def select(name: str, splits: dict[str, Split], rows: Rows, folder: Path) -> Sequence[int]:
+    """The places in `rows` of the tasks of the split `name`, in its order.
 
     Raises:
         ValueError: If it names a task twice or one that is not there, or selects none.
     """
     split = splits[name]
+    places: Sequence[int] = range(len(rows))
     if isinstance(split, All):
-        chosen = [row.task for row in rows]
+        chosen = places
     elif isinstance(split, ByField):
-        lacking = next((row for row in rows if split.field not in row.values), None)
-        if lacking is not None:
-            raise ValueError(f"task {lacking.task.id} has no field {split.field!r}")
-        chosen = [row.task for row in rows if row.values[split.field] == split.value]
+        chosen = _by_field(split, rows)
     elif isinstance(split, Rest | Union):
-        within = {task.id for other in split.splits for task in select(other, splits, rows, folder)}
-        wanted: Callable[[str], bool] = (
-            within.__contains__ if isinstance(split, Union) else lambda id_: id_ not in within
-        )
-        chosen = [row.task for row in rows if wanted(row.task.id)]
+        within = {place for other in split.splits for place in select(other, splits, rows, folder)}
+        inside = isinstance(split, Union)
+        chosen = [place for place in places if (place in within) is inside]
     elif isinstance(split, Shuffled):
-        order = [row.task for row in rows]
+        order = list(places)
         random.Random(split.seed).shuffle(order)  # noqa: S311 - a published draw, no secret
         if split.last >= len(order):
             raise ValueError(f"there are only {len(order)} tasks, so no place {split.last}")
         chosen = order[split.first : split.last + 1]
     elif isinstance(split, Share):
-        chosen = _share(name, splits, rows)
+        chosen = _share(name, splits, rows.ids)
     else:
-        chosen = _by_ids(split.ids if isinstance(split, ByIds) else _read(folder / split.file), rows)
+        chosen = _by_ids(split.ids if isinstance(split, ByIds) else _read(folder / split.file), rows.ids)
     if not chosen:
         raise ValueError("no task is in it")
-    return tuple(chosen)
+    return chosen if isinstance(chosen, range) else array("L", chosen)
 
 
-def ids_digest(tasks: Sequence[Task]) -> str:
+def ids_digest(ids: Iterable[str]) -> str:
     """What pins a split: the first 16 hexadecimal digits of the SHA-256 of its ids, in order, each ended by a line
     feed."""
-    return hashlib.sha256("".join(f"{task.id}\n" for task in tasks).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(f"{id_}\n" for id_ in ids).encode()).hexdigest()[:16]
 
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
-def _share(name: str, splits: dict[str, Split], rows: Sequence[Row]) -> list[Task]:
-    order = sorted(rows, key=lambda row: hashlib.sha256(row.task.id.encode()).digest())
+def _by_field(split: ByField, rows: Rows) -> list[int]:
+    chosen = []
+    for place, values in enumerate(rows.values):
+        if split.field not in values:
+            raise ValueError(f"task {rows.ids[place]} has no field {split.field!r}")
+        if values[split.field] == split.value:
+            chosen.append(place)
+    return chosen
+
+
+def _share(name: str, splits: dict[str, Split], ids: Sequence[str]) -> list[int]:
+    order = sorted(range(len(ids)), key=lambda place: hashlib.sha256(ids[place].encode()).digest())
     start = 0.0
     for other, split in splits.items():
         if not isinstance(split, Share):
             continue
         end = start + split.percent
         if other == name:
-            within = {row.task.id for row in order[round(start * len(rows) / 100) : round(end * len(rows) / 100)]}
-            return [row.task for row in rows if row.task.id in within]
+            return sorted(order[round(start * len(ids) / 100) : round(end * len(ids) / 100)])
         start = end
     raise AssertionError(name)
 
@@ -193,33 +198,33 @@ def _read(file: Path) -> tuple[str, ...]:
     return tuple(word for line in lines for word in line.partition("#")[0].split())
 
 
-def _by_ids(items: Sequence[str], rows: Sequence[Row]) -> list[Task]:
-    by_id = {row.task.id: row.task for row in rows}
-    ids = [found for item in items for found in _expand(item, by_id)]
-    unknown = [item for item in ids if item not in by_id]
+def _by_ids(items: Sequence[str], known: Sequence[str]) -> list[int]:
+    places = {id_: place for place, id_ in enumerate(known)}
+    ids = [found for item in items for found in _expand(item, places)]
+    unknown = [item for item in ids if item not in places]
     if unknown:
         raise ValueError(
             f"there is no task {unknown[0]!r}{f' (and {len(unknown) - 1} more)' if len(unknown) > 1 else ''}; "
-            f"there are {len(by_id)}: {_some(list(by_id))}"
+            f"there are {len(known)}: {_some(known)}"
         )
     seen: set[str] = set()
     for item in ids:
         if item in seen:
             raise ValueError(f"task {item} is named twice")
         seen.add(item)
-    return [by_id[item] for item in ids]
+    return [places[item] for item in ids]
 
 
-def _expand(item: str, by_id: dict[str, Task]) -> list[str]:
-    match = None if item in by_id else _RANGE.fullmatch(item)
+def _expand(item: str, known: Mapping[str, int]) -> list[str]:
+    match = None if item in known else _RANGE.fullmatch(item)
     if match is None:
         return [item]
     first, last = int(match[1]), int(match[2])
     if last < first:
         raise ValueError(f"the range {item} runs backwards")
     # A range longer than the data must name a task that is not there: no need to write it out further.
-    return [str(number) for number in range(first, min(last, first + len(by_id)) + 1)]
+    return [str(number) for number in range(first, min(last, first + len(known)) + 1)]
 
 
-def _some(ids: list[str]) -> str:
+def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids) if len(ids) <= 6 else f"{', '.join(ids[:3])} ... {ids[-1]}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -21,3 +21,24 @@ def canonical(value: object) -> str:
 def digest(value: object) -> str:
     """SHA-256 of the canonical text, as 64 hexadecimal characters."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_with(value: Mapping[str, object], key: str, items: Iterable[str]) -> str:
+    """`digest` of `value` and under `key` a list, whose items' canonical texts need not be in memory together."""
+    found = hashlib.sha256()
+    for text in _pieces(value, key, items):
+        found.update(text.encode("utf-8", "surrogatepass"))
+    return found.hexdigest()
+
+
+def _pieces(value: Mapping[str, object], key: str, items: Iterable[str]) -> Iterator[str]:
+    for number, name in enumerate(sorted([*value, key])):
+        yield f"{',' if number else '{'}{canonical(name)}:"
+        if name == key:
+            yield "["
+            for index, item in enumerate(items):
+                yield f",{item}" if index else item
+            yield "]"
+        else:
+            yield canonical(value[name])
+    yield "}"

@@ -3,18 +3,18 @@
 import asyncio
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from autoflow.core.json import Json
 from autoflow.core.score import Score, Scorer
 from autoflow.core.strategy import Evaluation, TaskResult
 from autoflow.core.task import Task
 from autoflow.core.trace import Failure, Trace
 from autoflow.core.workflow import Workflow
 from autoflow.errors import AutoflowError, BudgetExhaustedError, ProviderError, SandboxError
-from autoflow.runs.ledger import Fault, Ledger, Place
+from autoflow.runs.ledger import Fault, Ledger, Place, Result
 
 NOT_RUN = "not_run"
 """Reason of a task that a stopped run did not come to."""
@@ -116,8 +116,60 @@ class Objective:
             ProviderGoneError: The model failed for many draws in a row.
             AutoflowError: Misuse, such as an unknown operator; or a scorer that broke, naming the task.
         """
-        scoring = _Scoring(self, workflow, tasks, split)
-        return await scoring.run()
+        tally = await self.record_all(workflow, tasks, split)
+        candidate = workflow.fingerprint()
+        results = []
+        for index, task in enumerate(tasks):
+            drawn = [self._ledger.result(Place(candidate, split, task.id, epoch)) for epoch in range(self.epochs)]
+            results.append(result_of(task.id, drawn, tally.reasons(index, self.epochs)))
+        evaluation = Evaluation(split, tuple(results))
+        if tally.ended == "budget":
+            raise BudgetReachedError(tally.message, evaluation)
+        if tally.ended == "provider":
+            raise ProviderGoneError(tally.message, evaluation)
+        if tally.ended == "interrupted":
+            raise Interrupted(evaluation)
+        return evaluation
+
+    async def record_all(self, workflow: Workflow, tasks: Sequence[Task], split: str) -> "Tally":
+        """As `score_all`, for more tasks than results should be in memory: they are in the ledger, and only what is
+        not there is told.
+
+        Raises:
+            AutoflowError: As `score_all`, but for a stop, which the tally tells.
+        """
+        return await _Scoring(self, workflow, tasks, split).run()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a scoring leaves besides the ledger."""
+
+    ended: Literal["complete", "budget", "interrupted", "provider"]
+    message: str
+    """Why it stopped; empty where it is complete."""
+
+    faults: dict[int, str]
+    """Why there is no judgement, by the draw's number: index of the task x epochs + epoch."""
+
+    def reasons(self, index: int, epochs: int) -> list[str | None]:
+        """Why there is no judgement of a task, by epoch; `None`: there is one, or the draw was not come to."""
+        return [self.faults.get(index * epochs + epoch) for epoch in range(epochs)]
+
+
+def result_of(task: str, drawn: Sequence[Result | None], faults: Sequence[str | None]) -> TaskResult:
+    """The task's outcome from its recorded judgements and this sitting's faults, both by epoch."""
+    reasons = [fault if result is None else result.score.reason for result, fault in zip(drawn, faults, strict=True)]
+    if None in reasons:
+        return TaskResult(task, None, NOT_RUN)
+    values = [result.score.value for result in drawn if result is not None and result.score.value is not None]
+    return TaskResult(
+        task,
+        # A task with a fault in any epoch waits for it: a mean over fewer draws is another quantity.
+        math.fsum(values) / len(values) if len(values) == len(drawn) else None,
+        next((reason for reason in reasons if reason), ""),
+        None if drawn[0] is None else drawn[0].answer,
+    )
 
 
 class _Scoring:
@@ -129,8 +181,7 @@ class _Scoring:
         self._candidate = workflow.fingerprint()
         self._tasks = tasks
         self._split = split
-        self._open: dict[int, dict[int, _Drawn]] = {}
-        self._finished: list[TaskResult | None] = [None] * len(tasks)
+        self._faults: dict[int, str] = {}
         self._done = self._unscored = self._recorded = 0
         self._sum = 0.0
         # By place, the last of each: what is not tried again.
@@ -139,7 +190,7 @@ class _Scoring:
         self._ended: Failure | None = None
         self._in_a_row = 0
 
-    async def run(self) -> Evaluation:
+    async def run(self) -> Tally:
         draws = self._draws()
         count = min(self._objective._concurrency, len(self._tasks) * self._objective.epochs)
         workers = [asyncio.create_task(self._work(draws)) for _ in range(count)]
@@ -150,22 +201,19 @@ class _Scoring:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             raise
-        evaluation = self._evaluation()
         if self._ended is not None and self._ended.reason == "budget":
-            raise BudgetReachedError(self._ended.message, evaluation)
+            return Tally("budget", self._ended.message, self._faults)
         if self._ended is not None:
-            raise ProviderGoneError(
-                f"{self._in_a_row} draws in a row failed for the provider; the last: {self._ended.message}", evaluation
-            )
+            message = f"{self._in_a_row} draws in a row failed for the provider; the last: {self._ended.message}"
+            return Tally("provider", message, self._faults)
         if self._done < len(self._tasks) * self._objective.epochs:
-            raise Interrupted(evaluation)
-        return evaluation
+            return Tally("interrupted", "stopped before every task was done", self._faults)
+        return Tally("complete", "", self._faults)
 
     def _draws(self) -> Iterator[tuple[int, int]]:
-        # Epochs inside tasks: a task is finished, and its tally dropped, as early as can be.
-        order: Sequence[int] = range(len(self._tasks))
+        # Epochs inside tasks: a run that is stopped then has finished as many tasks as can be.
+        order: MutableSequence[int] = array("L", range(len(self._tasks)))
         if self._objective._seed is not None:
-            order = list(order)
             random.Random(f"{self._objective._seed}/{self._split}").shuffle(order)  # noqa: S311  no secret
         return ((index, epoch) for index in order for epoch in range(self._objective.epochs))
 
@@ -177,13 +225,14 @@ class _Scoring:
             result = self._objective._ledger.result(place)
             if result is not None:
                 self._recorded += 1
-                self._count(index, epoch, _Drawn(result.score.value, result.score.reason, result.answer))
+                self._count(result.score.value)
                 if self._recorded % 100 == 0:
                     # Reading never waits; let signals, progress and other runs have their turn.
                     await asyncio.sleep(0)
             elif place in self._left_alone:
                 self._recorded += 1
-                self._count(index, epoch, _Drawn(None, self._left_alone[place], None))
+                self._faults[index * self._objective.epochs + epoch] = self._left_alone[place]
+                self._count(None)
             else:
                 await self._draw(index, task, place)
             if self._ended is not None or (stop is not None and stop.is_set()):
@@ -195,14 +244,15 @@ class _Scoring:
         if isinstance(judged, Score):
             self._in_a_row = 0
             result = self._objective._ledger.add_result(place, judged, trace)
-            self._count(index, place.epoch, _Drawn(result.score.value, result.score.reason, result.answer))
+            self._count(result.score.value)
             return
         if judged.reason == "budget":
             # Not a fault of this task: nothing is recorded, and the task stays as if it had not begun.
             self._ended = self._ended or judged
             return
         self._objective._ledger.add_fault(Fault(place, judged.reason, judged.message), trace)
-        self._count(index, place.epoch, _Drawn(None, judged.reason, None))
+        self._faults[index * self._objective.epochs + place.epoch] = judged.reason
+        self._count(None)
         if judged.reason == "provider":
             self._in_a_row += 1
             if self._in_a_row >= max(10, 2 * self._objective._concurrency):
@@ -230,51 +280,15 @@ class _Scoring:
                 f"scorer {self._objective.scorer.label!r} failed on task {task.id!r}: {type(error).__name__}: {error}"
             ) from error
 
-    def _count(self, index: int, epoch: int, drawn: "_Drawn") -> None:
+    def _count(self, value: float | None) -> None:
         objective = self._objective
-        draws = self._open.setdefault(index, {})
-        draws[epoch] = drawn
-        if drawn.value is None:
+        if value is None:
             self._unscored += 1
         else:
-            self._sum += drawn.value
+            self._sum += value
         self._done += 1
-        if len(draws) == objective.epochs:
-            # By epoch, not by who ended first: equal draws give equal results, bit for bit.
-            in_order = [draws[number] for number in range(objective.epochs)]
-            self._finished[index] = _averaged(self._tasks[index].id, in_order)
-            del self._open[index]
         if objective._on_progress is not None:
             scored = self._done - self._unscored
             total = len(self._tasks) * objective.epochs
             mean = self._sum / scored if scored else None
             objective._on_progress(Progress(self._done, total, mean, self._unscored, self._recorded))
-
-    def _evaluation(self) -> Evaluation:
-        return Evaluation(
-            self._split,
-            tuple(
-                result if result is not None else TaskResult(self._tasks[index].id, None, NOT_RUN)
-                for index, result in enumerate(self._finished)
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """One draw's outcome."""
-
-    value: float | None
-    reason: str
-    answer: Json
-
-
-def _averaged(task: str, draws: Sequence[_Drawn]) -> TaskResult:
-    values = [drawn.value for drawn in draws if drawn.value is not None]
-    return TaskResult(
-        task,
-        # A task with a fault in any epoch waits for it: a mean over fewer draws is another quantity.
-        math.fsum(values) / len(values) if len(values) == len(draws) else None,
-        next((drawn.reason for drawn in draws if drawn.reason), ""),
-        draws[0].answer,
-    )

@@ -17,7 +17,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,7 +151,7 @@ class RunFolder:
                         + "\n  ".join(str(difference) for difference in found),
                         hint="run the command as it was, or give another folder",
                     )
-            _write(file, yaml.safe_dump(json.loads(json.dumps(written)), sort_keys=False, allow_unicode=True))
+            _write(file, [yaml.safe_dump(json.loads(json.dumps(written)), sort_keys=False, allow_unicode=True)])
             ledger = Ledger(path / "ledger.sqlite", clock=clock)
         except BaseException:
             lock.close()
@@ -195,9 +195,13 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the folder, whole or not at all and without secrets, and return its path."""
+        return self.write_pieces(name, [self.ledger.blot(text)])
+
+    def write_pieces(self, name: str, pieces: Iterable[str]) -> Path:
+        """As `write`, of a text too long for memory. The pieces have been through `ledger.blot`."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
-        _write(file, self.ledger.blot(text))
+        _write(file, pieces)
         return file
 
     def save_workflow(self, name: str, workflow: Workflow) -> Path:
@@ -249,9 +253,10 @@ def _is_locked(path: Path) -> bool:
         return False
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, pieces: Iterable[str]) -> None:
     new = file.with_name(f"{file.name}.new")
-    new.write_text(text, encoding="utf-8")
+    with new.open("w", encoding="utf-8") as written:
+        written.writelines(pieces)
     new.replace(file)
 
 

@@ -40,7 +40,7 @@ def test_help_line_is_the_modules_first_sentence() -> None:
 def test_unknown_command_lists_the_commands_and_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lnt"]) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error[unknown-name]: unknown command 'lnt'; there are: bench, ")
+    assert message.startswith("error[unknown-name]: unknown command 'lnt'; there are: adapters, bench, ")
     assert "did you mean 'lint'?" in message
 
 

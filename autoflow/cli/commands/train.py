@@ -1,4 +1,4 @@
-"""Train a generator's weights: from demonstrations, from rewards, or from recorded trajectories."""
+"""Train the weights of a generator, by demonstrations, rewards or trajectories."""
 
 import asyncio
 from pathlib import Path
