@@ -2,16 +2,17 @@
 
     python benchmarks/performance/evaluation_throughput.py [--tasks 500] [--connections 64] [--rounds 3] [--json]
 
-A server with a fixed latency answers in a process of its own (`loopback.py`). Each row is a client process that carries
-out `--tasks` tasks of three calls, the later ones with the earlier replies in the prompt:
+A server with a fixed latency answers in a process of its own (`tests/servers/loopback_server.py`). Each row is a client
+process that carries out `--tasks` tasks of three calls, the later ones with the earlier replies in the prompt:
 
     aiohttp       plain asyncio and aiohttp: encode, post, decode
     openai SDK    plain asyncio and the openai SDK with its aiohttp transport
     autoflow      `autoflow.bench.bench`: a workflow of three steps through the `openai` provider, with retries, limits,
                   budget, ledger, scores, intervals and the report on disk
 
-All do the same calls, check every answer, and are warmed up with as many tasks as there are connections. Rows take
-turns; each figure is the median over the rounds. The ideal wall time is calls x latency / connections.
+All make the same calls, check every answer, have as many tasks under way at once (`--concurrency`; more than there are
+connections, so that none waits while a task computes), and are warmed up with as many tasks as there are connections.
+Rows take turns; each figure is the median over the rounds. The ideal wall time is calls x latency / connections.
 """
 
 import argparse
@@ -24,17 +25,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loopback import serve
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "servers"))
 
-STEPS = (
-    "Read the problem and name the quantity that is asked for, with its unit, in one short line.",
-    "Work out the quantity step by step, using only what the problem states and what was found before.",
-    "State the final number alone.",
-)
-SYSTEM = "You carry out one step of a workflow at a time. Answer the step's instruction, and nothing else." * 3
+from loopback_server import serve
+from loopback_tasks import MAX_TOKENS, STEPS, messages_of
+
 ROWS = ("aiohttp", "openai SDK", "autoflow")
 
 FLOOR_SHARE = 0.95
@@ -44,30 +43,22 @@ MORE_CPU_MS = 0.6
 """At 5 ms: our CPU time a call beyond that of the openai SDK, at most."""
 
 
-def text_of(number: int) -> str:
-    """A problem of ordinary length, with its number in it."""
-    return (
-        f"Problem #{number}#. A library lends {number % 37 + 3} books a day on weekdays and twice as many on Saturdays;"
-        " it is closed on Sundays. Every fourth book comes back late and costs its reader 40 cents a day, for three"
-        " days on average. How much does the library take in fees in a month of four weeks, in whole euros?"
-    )
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a client is to do."""
+
+    url: str
+    connections: int
+    concurrency: int
+    """Tasks under way at once."""
 
 
-def messages_of(number: int) -> Iterator[list[dict[str, str]]]:
-    """The prompts of a task's calls."""
-    turns = [{"role": "system", "content": SYSTEM}]
-    for index, step in enumerate(STEPS):
-        turns.append({"role": "user", "content": step if index else f"{text_of(number)}\n\n{step}"})
-        yield list(turns)
-        turns.append({"role": "assistant", "content": str(number)})
-
-
-async def _each(numbers: Iterator[int], connections: int, one: Callable[[int], Awaitable[None]]) -> None:
+async def _each(numbers: Iterator[int], load: Load, one: Callable[[int], Awaitable[None]]) -> None:
     async def work() -> None:
         for number in numbers:
             await one(number)
 
-    await asyncio.gather(*(work() for _ in range(connections)))
+    await asyncio.gather(*(work() for _ in range(load.concurrency)))
 
 
 def _checked(reply: str | None, number: int) -> None:
@@ -78,30 +69,32 @@ def _checked(reply: str | None, number: int) -> None:
 Run = Callable[[range], Awaitable[None]]
 
 
-async def _aiohttp(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
+async def _aiohttp(load: Load, measure: Callable[[Run], Awaitable[None]]) -> None:
     import aiohttp
 
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=load.connections)) as session:
 
         async def one(number: int) -> None:
             for messages in messages_of(number):
-                body = {"model": "loopback", "messages": messages, "temperature": 0.0, "max_tokens": 64}
-                async with session.post(f"{url}/chat/completions", json=body) as answer:
+                body = {"model": "loopback", "messages": messages, "temperature": 0.0, "max_tokens": MAX_TOKENS}
+                async with session.post(f"{load.url}/chat/completions", json=body) as answer:
                     reply = json.loads(await answer.read())
                 _checked(reply["choices"][0]["message"]["content"], number)
 
         async def run(numbers: range) -> None:
-            await _each(iter(numbers), connections, one)
+            await _each(iter(numbers), load, one)
 
         await measure(run)
 
 
-async def _openai(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
+async def _openai(load: Load, measure: Callable[[Run], Awaitable[None]]) -> None:
     import openai
 
-    client = openai.AsyncOpenAI(
-        api_key="none", base_url=url, max_retries=0, http_client=openai.DefaultAioHttpClient(base_url=url)
+    most = type(openai.DEFAULT_CONNECTION_LIMITS)(
+        max_connections=load.connections, max_keepalive_connections=load.connections, keepalive_expiry=30.0
     )
+    http_client = openai.DefaultAioHttpClient(base_url=load.url, limits=most)
+    client = openai.AsyncOpenAI(api_key="none", base_url=load.url, max_retries=0, http_client=http_client)
 
     async def one(number: int) -> None:
         for messages in messages_of(number):
@@ -109,61 +102,26 @@ async def _openai(url: str, connections: int, measure: Callable[[Run], Awaitable
                 model="loopback",
                 messages=messages,  # type: ignore[arg-type]
                 temperature=0.0,
-                max_tokens=64,
+                max_tokens=MAX_TOKENS,
             )
             _checked(answer.choices[0].message.content, number)
 
     async def run(numbers: range) -> None:
-        await _each(iter(numbers), connections, one)
+        await _each(iter(numbers), load, one)
 
     await measure(run)
     await client.close()
 
 
-async def _autoflow(url: str, connections: int, measure: Callable[[Run], Awaitable[None]]) -> None:
-    from autoflow.bench import BenchConfig, bench
-    from autoflow.core.benchmark import Benchmark
-    from autoflow.core.model import Sampling
-    from autoflow.core.score import Score
-    from autoflow.core.task import Task
-    from autoflow.core.trace import Trace
-    from autoflow.core.workflow import Step, Workflow
-    from autoflow.interpreter.settings import Settings
-    from autoflow.models.factory import open_model
-    from autoflow.models.options import ModelOptions
+async def _autoflow(load: Load, measure: Callable[[Run], Awaitable[None]]) -> None:
+    from loopback_evaluation import evaluate, opened, tasks_of
 
-    class Same:
-        """Whether the answer is the task's number."""
-
-        label = "accuracy"
-
-        async def score(self, task: Task, trace: Trace) -> Score:
-            _checked(str(trace.answer), int(str(task.reference["number"])))
-            return Score(1.0)
-
-    workflow = Workflow(
-        "three steps",
-        (
-            Step("read", "process", STEPS[0], next="work"),
-            Step("work", "process", STEPS[1], next="state"),
-            Step("state", "terminal", STEPS[2]),
-        ),
-    )
-    benchmark = Benchmark("loopback", "Numbers.", (), (), Same())
-    model = open_model("openai/loopback", ModelOptions(base_url=url, max_concurrency=connections))
+    model = opened(load.url, load.connections)
     with tempfile.TemporaryDirectory() as folder:
 
         async def run(numbers: range) -> None:
-            tasks = [Task(str(number), text_of(number), reference={"number": number}) for number in numbers]
-            config = BenchConfig(
-                benchmark.name,
-                "openai/loopback",
-                settings=Settings(sampling=Sampling(max_tokens=64)),
-                base_url=url,
-                concurrency=connections * 3 // 2,
-            )
             path = Path(folder) / str(numbers.start)
-            report = await bench(config, workflow, benchmark, model, tasks=tasks, folder=path)
+            report = await evaluate(model, load.url, tasks_of(numbers), path, concurrency=load.concurrency)
             assert report.state == "complete"
             assert report.spend.calls == len(numbers) * len(STEPS), report.spend
             assert report.interval is not None
@@ -176,12 +134,12 @@ async def _autoflow(url: str, connections: int, measure: Callable[[Run], Awaitab
 CLIENTS = {"aiohttp": _aiohttp, "openai SDK": _openai, "autoflow": _autoflow}
 
 
-def client(row: str, url: str, tasks: int, connections: int, profile: str | None) -> dict[str, float]:
+def client(row: str, load: Load, tasks: int, profile: str | None) -> dict[str, float]:
     """One row, measured in this process: seconds of wall and of CPU."""
     found: dict[str, float] = {}
 
     async def measure(run: Run) -> None:
-        await run(range(10**6, 10**6 + connections))
+        await run(range(10**6, 10**6 + load.connections))
         profiler: Any = None
         if profile is not None:
             import cProfile
@@ -195,7 +153,7 @@ def client(row: str, url: str, tasks: int, connections: int, profile: str | None
             profiler.disable()
             profiler.dump_stats(profile)
 
-    asyncio.run(CLIENTS[row](url, connections, measure))
+    asyncio.run(CLIENTS[row](load, measure))
     return found
 
 
@@ -208,6 +166,7 @@ def measured(latency_s: float, options: argparse.Namespace) -> dict[str, dict[st
             for row in ROWS:
                 command = [sys.executable, __file__, "--client", row, "--url", server.url]
                 command += ["--tasks", str(tasks), "--connections", str(connections)]
+                command += ["--concurrency", str(options.concurrency)]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 drawn[row].append(json.loads(done.stdout))
     calls = tasks * len(STEPS)
@@ -230,6 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency-ms", type=float, nargs="+", default=[100.0, 5.0])
     parser.add_argument("--json", action="store_true")
@@ -238,7 +198,8 @@ def main() -> int:
     parser.add_argument("--profile", metavar="FILE", help="with --client: where cProfile's figures go")
     options = parser.parse_args()
     if options.client is not None:
-        print(json.dumps(client(options.client, options.url, options.tasks, options.connections, options.profile)))
+        load = Load(options.url, options.connections, options.concurrency)
+        print(json.dumps(client(options.client, load, options.tasks, options.profile)))
         return 0
     settings = {latency_ms: measured(latency_ms / 1000, options) for latency_ms in options.latency_ms}
     targets = {}
@@ -255,6 +216,7 @@ def main() -> int:
             "tasks": options.tasks,
             "calls_a_task": len(STEPS),
             "connections": options.connections,
+            "concurrency": options.concurrency,
             "rounds": options.rounds,
             "python": sys.version.split()[0],
             "cpus": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""The command line against an OpenAI-compatible server: real HTTP on loopback, the real SDK."""
+"""The command line against an OpenAI-compatible server: real HTTP on loopback."""
 
 import json
 import os
