@@ -18,6 +18,13 @@ LONGEST_WAIT_S = 30.0
 """Of the waits that we choose; a server's `Retry-After` is honoured as it is."""
 
 
+SILENT_S = 60.0
+"""So long may a server that has answered before leave all calls without an answer; then none is tried again."""
+
+STRANGE_S = 10.0
+"""The same for one that has never answered: the address is wrong, or nothing runs there."""
+
+
 class Timed:
     """Ends an attempt that hangs: a transient `ProviderError` after `request.timeout_s`, or the default."""
 
@@ -79,6 +86,8 @@ class Retrying:
         self._rng = rng
         self._sleep = sleep
         self._clock = clock
+        self._answered = False
+        self._silent_since: float | None = None
 
     @property
     def name(self) -> str:
@@ -91,9 +100,9 @@ class Retrying:
     async def complete(self, request: Request) -> Reply:
         started = self._clock()
         try:
-            return await self._model.complete(request)
+            return await self._attempt(request)
         except ProviderError as error:
-            if not error.transient or self._retries < 1:
+            if not error.transient or self._retries < 1 or self._gone(0.0):
                 raise
             first: ProviderError | None = error
         failed = self._clock()
@@ -104,7 +113,7 @@ class Retrying:
             if first is not None:
                 error, first = first, None
                 raise error
-            return await self._model.complete(request)
+            return await self._attempt(request)
 
         retrying = AsyncRetrying(
             sleep=self._sleep,
@@ -119,6 +128,26 @@ class Retrying:
     async def aclose(self) -> None:
         await self._model.aclose()
 
+    async def _attempt(self, request: Request) -> Reply:
+        try:
+            reply = await self._model.complete(request)
+        except ProviderError as error:
+            if error.transient and error.status is None and error.retry_after_s is None:
+                if self._silent_since is None:
+                    self._silent_since = self._clock()
+            else:
+                self._answered, self._silent_since = True, None
+            raise
+        self._answered, self._silent_since = True, None
+        return reply
+
+    def _gone(self, wait_s: float) -> bool:
+        """Whether the server will have been silent for too long after that wait, whoever asked it."""
+        if self._silent_since is None:
+            return False
+        patience = SILENT_S if self._answered else STRANGE_S
+        return self._clock() + wait_s - self._silent_since > patience
+
     def _wait(self, state: RetryCallState) -> float:
         ceiling: float = min(2 * FIRST_WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S)
         wait = ceiling * (0.25 + 0.75 * self._rng.random())
@@ -128,9 +157,9 @@ class Retrying:
         return wait if asked is None else asked + 0.1 * wait
 
     def _stop(self, state: RetryCallState, failed: float) -> bool:
-        spent = self._clock() - failed
+        spent, wait = self._clock() - failed, state.upcoming_sleep or 0.0
         # Before tenacity sleeps: an attempt that could not begin in time is not waited for.
-        return state.attempt_number > self._retries or spent + (state.upcoming_sleep or 0.0) > self._max_wait_s
+        return state.attempt_number > self._retries or spent + wait > self._max_wait_s or self._gone(wait)
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -111,6 +111,26 @@ async def test_total_time_is_bounded_without_waiting_in_vain() -> None:
     assert clock.now <= 100
 
 
+@pytest.mark.parametrize(("answered", "patience"), [(False, 10), (True, 60)])
+async def test_a_server_that_is_silent_to_all_is_soon_asked_no_more(answered: bool, patience: float) -> None:
+    silent = ProviderError("no connection", transient=True)
+    clock, model = Clock(), Staged(*[None] * answered, *[silent] * 99)
+    layer = retrying(model, clock, retries=50)
+    if answered:
+        await layer.complete(ASK)
+    with pytest.raises(ProviderError):
+        await layer.complete(ASK)
+    assert patience / 3 < clock.now <= patience
+    clock.now += patience
+    calls = model.calls
+    with pytest.raises(ProviderError):
+        await layer.complete(ASK)
+    assert model.calls == calls + 1
+    # One answer, if only that it has too much to do, and it is there again.
+    model.errors[:] = [BUSY, silent, silent, silent]
+    assert (await layer.complete(ASK)).text == "fine"
+
+
 async def test_cancellation_during_a_wait_passes_through() -> None:
     model = Staged(*[DOWN] * 9)
     layer = Retrying(model, retries=9, max_wait_s=300, rng=random.Random(0))

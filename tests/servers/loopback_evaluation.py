@@ -45,8 +45,8 @@ def tasks_of(numbers: range) -> list[Task]:
 
 
 def opened(url: str, connections: int, *, timeout_s: float = 120.0, seed: int | None = None) -> Model:
-    """The model of the server at `url`, as the command line opens it."""
-    options = ModelOptions(base_url=url, max_concurrency=connections, timeout_s=timeout_s, seed=seed)
+    """The model of the server at `url`, with as many retries as `autoflow bench` has."""
+    options = ModelOptions(base_url=url, max_concurrency=connections, timeout_s=timeout_s, max_retries=8, seed=seed)
     return open_model("openai/loopback", options)
 
 

@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat server on loopback in a process of its own: fixed latency, a mix of faults, little CPU.
 
-    with serve(latency_s=0.1, faults={"429": 0.10, "hang": 0.01}) as server:
+    with serve(latency_s=0.1, faults=MIX) as server:
         ... server.url ...
         print(server.stats())
 
@@ -24,6 +24,9 @@ from pathlib import Path
 
 FAULTS = ("429", "500", "reset", "malformed", "truncated", "hang")
 """What can go wrong with a call: two states, a dropped connection, half a JSON, half a body, no answer at all."""
+
+MIX = {"429": 0.10, "500": 0.05, "reset": 0.02, "malformed": 0.01, "truncated": 0.01, "hang": 0.01}
+"""All of them at once, a call in five."""
 
 _NUMBER = re.compile(rb"#(\d+)#")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -46,7 +46,7 @@ def bench(
     listing: Annotated[bool, typer.Option("--list", help="Print the benchmark's tasks and run nothing.")] = False,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
-    max_retries: options.MaxRetries = 5,
+    max_retries: options.MaxRetries = 8,
     protocol: options.Protocol = "fused",
     temperature: options.Temperature = 0.0,
     max_tokens: options.MaxTokens = 256,

@@ -33,7 +33,7 @@ def improve(
     generator: options.Generator = options.DEFAULT_MODEL,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
-    max_retries: options.MaxRetries = 5,
+    max_retries: options.MaxRetries = 8,
     rounds: options.Rounds = None,
     candidates: options.Candidates = None,
     epochs: options.Epochs = 1,

@@ -54,7 +54,7 @@ def rescore(
         ROOT
     ),
     base_url: options.BaseUrl = None,
-    max_retries: options.MaxRetries = 5,
+    max_retries: options.MaxRetries = 8,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
