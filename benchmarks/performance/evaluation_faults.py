@@ -2,10 +2,10 @@
 
     python benchmarks/performance/evaluation_faults.py [--tasks 500] [--json]
 
-A loopback server (`tests/servers/loopback_server.py`) answers after `--latency-ms`. Of all calls it turns away 10 % with
-429, fails 5 % with 500, drops 2 % of the connections, answers 1 % with malformed JSON and 1 % with half a body, and lets
-1 % hang until the time-out. Then the same without faults, and the server killed for good in mid-run: what is done is
-kept, the rest has no score, and with the server back the same call completes without repeating a recorded one.
+A loopback server (`tests/servers/loopback_server.py`) answers after `--latency-ms`. Of all calls it turns away 10 %
+with 429, fails 5 % with 500, drops 2 % of the connections, answers 1 % with malformed JSON and 1 % with half a body,
+and lets 1 % hang until the time-out. Then the same without faults, and the server killed for good in mid-run: what is
+done is kept, the rest has no score, and with the server back the same call completes without repeating a recorded one.
 """
 
 import argparse

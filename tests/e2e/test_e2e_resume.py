@@ -1,8 +1,10 @@
 """A killed job resumes with the same command and makes no call that it had already recorded."""
 
 import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,8 +58,19 @@ JOBS = {
 }
 
 
+MANY = ["bench", "openagi", "--split", "all"]
+
+
 def _command(job: str) -> list[str]:
-    return [*JOBS[job], "--interpreter", "scripted/interpreter.yaml", "--run", "runs/one", "--concurrency", "2"]
+    return [
+        *JOBS.get(job, MANY),
+        "--interpreter",
+        "scripted/interpreter.yaml",
+        "--run",
+        "runs/one",
+        "--concurrency",
+        "2",
+    ]
 
 
 def _start(folder: Path, job: str, calls: str, seconds: str) -> "subprocess.Popen[str]":
@@ -101,3 +114,42 @@ def test_a_killed_job_repeats_no_recorded_call(job: str, tmp_path: Path) -> None
     assert third.returncode == 0, err
     assert _calls(tmp_path, "third") == []
     assert (tmp_path / "runs" / "one" / "report.json").is_file()
+
+
+def _recorded(folder: Path) -> set[str]:
+    path = folder / "runs" / "one" / "ledger.sqlite"
+    if not path.exists():
+        return set()
+    with Ledger.reading(path) as ledger:
+        return {key for key in set(_calls(folder, "calls")) if ledger.reply(key) is not None}
+
+
+@pytest.mark.slow
+def test_a_job_killed_at_twenty_random_moments_reports_as_one_that_was_not(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+        (folder / "interpreter.yaml").write_text(INTERPRETER)
+    for _ in range(20):
+        before, asked = _recorded(killed), len(_calls(killed, "calls"))
+        job = _start(killed, "many", "calls", "0.01")
+        wanted = asked + rng.randint(0, 40)
+        while len(_calls(killed, "calls")) <= wanted:
+            assert job.poll() is None, job.communicate()
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.03))
+        job.kill()
+        job.communicate()
+        # Nothing that was on record when this sitting began was asked for again.
+        assert not before & set(_calls(killed, "calls")[asked:])
+    assert len(_recorded(killed)) > 100
+    for folder in (killed, whole):
+        asked = len(_calls(folder, "calls"))
+        before = _recorded(folder)
+        last = _start(folder, "many", "calls", "0")
+        _, err = last.communicate(timeout=300)
+        assert last.returncode == 0, err
+        assert not before & set(_calls(folder, "calls")[asked:])
+    reports = [(folder / "runs" / "one" / "report.json").read_bytes() for folder in (killed, whole)]
+    assert reports[0] == reports[1]
