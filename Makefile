@@ -14,7 +14,7 @@ ARGS ?=
 
 DEMO_RUN ?= runs/demo
 DEMO_MODEL ?= embedded/smollm2-135m
-DEMO_FLAGS ?= --rounds 2 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --seed 0
+DEMO_FLAGS ?= --rounds 2 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --no-references --seed 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint coverage clean fresh-check weights

@@ -17,7 +17,7 @@ from autoflow.core.operator import Operator
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.counting import CHARACTERS_A_TOKEN, NOTHING, UNLOADED, Bounds, Load, load_of
-from autoflow.improve import ImproveConfig, make_strategy
+from autoflow.improve import REFERENCES, ImproveConfig, make_strategy
 from autoflow.improve import run_path as search_path
 from autoflow.interpreter.settings import Settings
 from autoflow.language import document
@@ -140,7 +140,7 @@ def of_improve(
     """Of a search. Drafts are taken to need what the hand-written workflow does, since nobody has read them yet.
 
     Args:
-        test_tasks: How many test tasks the shortlist is run on at the end.
+        test_tasks: How many test tasks the shortlist and the reference methods are run on at the end.
     """
     strategy = make_strategy(config)
     rounds = getattr(strategy, "rounds", None)
@@ -158,10 +158,14 @@ def of_improve(
     hand = benchmark.baseline is not None
     left = 0 if searched.chosen else max(0, drafts - searched.drafts)
     candidates = left + (hand and not searched.hand_written)
-    tested = (hand + min(config.shortlist, drafts or config.shortlist)) * test_tasks if config.shortlist else 0
+    finalists = hand + min(config.shortlist, drafts or config.shortlist) + len(REFERENCES) * config.references
+    tested = finalists * test_tasks if config.shortlist else 0
     told = _Known(config.interpreter, config.settings, benchmark, price)
     count = (candidates * len(tasks) + tested) * config.epochs
     estimate = replace(told.runs(benchmark.baseline, tasks, count, recorded), recorded=recorded.count)
+    if tested and config.references:
+        methods = f"{', '.join(REFERENCES)} are each taken to need what the hand-written workflow does"
+        estimate = replace(estimate, assumed=(*estimate.assumed, methods))
     if not isinstance(rounds, int):
         assumed = f"how many workflows {config.strategy} writes is not known, and none is counted"
         return replace(estimate, usd=None, seconds=None, assumed=(*estimate.assumed, assumed))

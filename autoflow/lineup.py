@@ -273,7 +273,7 @@ def _settled(entry: Entry, rows: Sequence[Row], config: BenchConfig, benchmark: 
     if baseline is None or not baseline.equal:
         return entry, ""
     first = rows[0]
-    taken = _calls_a_task(first.report, config.epochs)
+    taken = calls_a_task(first.report, config.epochs)
     samples, workflow = equal_to(baseline.workflow, taken, benchmark, config.settings)
     why = (
         f"no task of {first.label} is scored, so its calls are not known"
@@ -284,7 +284,8 @@ def _settled(entry: Entry, rows: Sequence[Row], config: BenchConfig, benchmark: 
     return settled, f"{baseline.name}:{EQUAL} is N = {samples}: {why}"
 
 
-def _calls_a_task(report: BenchReport, epochs: int) -> float | None:
+def calls_a_task(report: BenchReport, epochs: int) -> float | None:
+    """Mean over scored tasks and epochs; `None` where none is scored."""
     scored = [row.spend.calls for row in report.rows if row.score is not None]
     return sum(scored) / (len(scored) * epochs) if scored else None
 

@@ -132,7 +132,13 @@ class Bench:
 
 
 CONFIG = ImproveConfig(
-    "numbers", "test/writer", "test/solver", rounds=2, concurrency=2, command="autoflow improve numbers"
+    "numbers",
+    "test/writer",
+    "test/solver",
+    rounds=2,
+    references=False,
+    concurrency=2,
+    command="autoflow improve numbers",
 )
 
 

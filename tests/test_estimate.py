@@ -173,20 +173,24 @@ async def test_equal_budget_is_told_as_the_first_until_that_is_on_record(tmp_pat
 
 async def test_a_search_is_told_by_its_drafts(tmp_path: Path) -> None:
     told = of_improve(SEARCH, BENCHMARK, 8, _price, runs=tmp_path)
-    # The hand-written workflow and two drafts on five tasks, two of them on eight test tasks; two drafts written.
-    assert told.runs == 3 * 5 + 2 * 8
+    # The hand-written workflow and two drafts on five tasks; two of them, and three reference methods, on eight test
+    # tasks; two drafts written.
+    assert told.runs == 3 * 5 + 5 * 8
     assert told.load.calls == Bounds(2 * told.runs + 2, 2 * told.runs + 2 * 4)
     assert told.usd is not None
     assert (told.usd.low > 0, told.usd.high) == (True, None)
     assert "2 drafts at most, each taken to need what the hand-written workflow does" in told.line()
     assert "the generator's tokens are not known" in told.line()
+    assert "io, cot, cot-sc:equal are each taken to need what the hand-written workflow does" in told.line()
+    without = of_improve(replace(SEARCH, references=False), BENCHMARK, 8, _price, runs=tmp_path)
+    assert without.runs == 3 * 5 + 2 * 8
 
     model = Model()
     given = Collaborators(benchmark=BENCHMARK, test=lambda: TASKS, open_model=lambda _: model)
     report = await improve(replace(SEARCH, budget=Budget(calls=12)), given, runs=tmp_path)
     assert report.state == "budget"
     told = of_improve(SEARCH, BENCHMARK, 8, _price, runs=tmp_path)
-    assert (told.runs, told.recorded) == (2 * 5 + 2 * 8, 5)
+    assert (told.runs, told.recorded) == (2 * 5 + 5 * 8, 5)
     assert told.load.calls.low == 2 * told.runs + 2
     await improve(SEARCH, given, runs=tmp_path)
     told = of_improve(SEARCH, BENCHMARK, 8, _price, runs=tmp_path)

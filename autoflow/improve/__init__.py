@@ -4,13 +4,14 @@ Everything that a resumed run needs is in the run folder's ledger: a round that 
 task that was scored is not run again, and a choice that was made before the test split was read stands.
 """
 
-from autoflow.improve.config import Gate, ImproveConfig, make_strategy, resolved, run_path
+from autoflow.improve.config import REFERENCES, Gate, ImproveConfig, make_strategy, resolved, run_path
 from autoflow.improve.driver import Collaborators, EventKind, ImproveEvent, improve
-from autoflow.improve.report import SCHEMA, ImproveReport, Measured, Row, TestRow
+from autoflow.improve.report import SCHEMA, ImproveReport, Measured, ReferenceRow, Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN
 
 __all__ = [
     "HAND_WRITTEN",
+    "REFERENCES",
     "SCHEMA",
     "Collaborators",
     "EventKind",
@@ -19,6 +20,7 @@ __all__ = [
     "ImproveEvent",
     "ImproveReport",
     "Measured",
+    "ReferenceRow",
     "Row",
     "TestRow",
     "improve",

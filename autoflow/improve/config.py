@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from autoflow import plugins
+from autoflow.baselines import EQUAL
 from autoflow.benchmarks import operator_sets
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
@@ -18,6 +19,10 @@ from autoflow.errors import UsageError
 from autoflow.interpreter.settings import Settings
 from autoflow.operators.library import library
 from autoflow.runs.folder import default_name
+
+REFERENCES = ("io", "cot", f"cot-sc:{EQUAL}")
+"""What a workflow must beat to be worth its calls: a direct answer, a chain of thought, and as many chains with a vote
+as take the calls that the chosen workflow took (`autoflow.baselines`)."""
 
 Gate = Literal["all", "parent"]
 """Which candidates are scored on validation: all, or those whose train mean is at least their parent's."""
@@ -72,6 +77,9 @@ class ImproveConfig:
     shortlist: int = 1
     """How many candidates, besides the hand-written workflow, are run on test; 0 reads no test task."""
 
+    references: bool = True
+    """Whether `REFERENCES` are run on test as well."""
+
     base_url: str | None = None
     budget: Budget = field(default_factory=Budget)
     concurrency: int = 8
@@ -115,6 +123,7 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "gate": config.gate,
         "race": config.race,
         "shortlist": config.shortlist,
+        "references": config.references,
         "concurrency": config.concurrency,
         "budget": asdict(config.budget),
     }

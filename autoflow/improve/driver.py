@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from autoflow.baselines import find
 from autoflow.bench import BenchConfig, BenchReport, Outcome, bench
 from autoflow.benchmarks import loader
 from autoflow.core.benchmark import Benchmark
@@ -19,14 +20,16 @@ from autoflow.core.model import Model
 from autoflow.core.operator import Operator
 from autoflow.core.strategy import Evaluation, Proposal, Situation, Strategy, Trial
 from autoflow.core.task import Task
+from autoflow.core.workflow import Workflow
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
 from autoflow.improve.claims import claim
-from autoflow.improve.config import ImproveConfig, cards_of, make_strategy, resolved, run_path
+from autoflow.improve.config import REFERENCES, ImproveConfig, cards_of, make_strategy, resolved, run_path
 from autoflow.improve.report import ImproveReport, dropped_text
-from autoflow.improve.rows import measured, results, rows, test_rows
+from autoflow.improve.rows import Reference, measured, reference_rows, results, rows, test_rows
 from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, distinct, hand_written, incumbent, same
 from autoflow.interpreter.run import Interpreter
 from autoflow.language.dump import dump
+from autoflow.lineup import calls_a_task, equal_to
 from autoflow.models.factory import open_model as factory
 from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
@@ -190,6 +193,10 @@ class _Driver:
         )
         self._trials: list[Trial] = []
         self._tests: list[tuple[str, BenchReport]] = []
+        # Found before anything is paid: a method that this benchmark cannot have is refused at once.
+        asked = REFERENCES if config.references and config.shortlist else ()
+        self._methods = [find(name, benchmark, config.settings.max_steps) for name in asked]
+        self._references: list[Reference] = []
         self.stopped: _Stop | None = None
 
     # The search
@@ -354,20 +361,50 @@ class _Driver:
         names = [trial.id for trial in self._trials if trial.round == 0] + candidates[: self._config.shortlist]
         tasks = self._given.test() if self._given.test is not None else None
         for name in names:
-            await self._test_one(name, tasks)
+            workflow = next(trial for trial in self._trials if trial.id == name).proposal.workflow
+            assert workflow is not None  # noqa: S101  only valid trials are chosen
+            report = await self._measure(name, workflow, tasks)
+            if report is not None:
+                self._tests.append((name, report))
+            if self.stopped is not None:
+                return
+        if names:
+            await self._compare(candidates[0] if candidates else HAND_WRITTEN, tasks)
+
+    async def _compare(self, best: str, tasks: Sequence[Task] | None) -> None:
+        """Run the reference methods on the same tasks."""
+        kept = dict(self._tests)[best]
+        for method in self._methods:
+            label, note, workflow = method.name, "", method.workflow
+            if method.equal:
+                taken = calls_a_task(kept, self._config.epochs)
+                samples, workflow = equal_to(workflow, taken, self._benchmark, self._config.settings)
+                label = f"{method.name}:{samples}"
+                note = (
+                    f"no task of {best} is scored, so its calls are not known"
+                    if taken is None
+                    else f"as many samples as make the calls of {best}, {taken:.2f} a task"
+                )
+            twin = same([trial for trial in self._trials if trial.id in dict(self._tests)], workflow)
+            if twin is not None:
+                note = f"the same workflow as {twin.id}"
+                report: BenchReport | None = dict(self._tests)[twin.id]
+            else:
+                report = await self._measure(label, workflow, tasks)
+            if report is not None:
+                self._references.append(Reference(label, note, report))
             if self.stopped is not None:
                 return
 
-    async def _test_one(self, name: str, tasks: Sequence[Task] | None) -> None:
+    async def _measure(self, name: str, workflow: Workflow, tasks: Sequence[Task] | None) -> BenchReport | None:
+        """One workflow on the test split; `None` where the budget leaves nothing to begin with."""
         config = self._config
         left = self._left()
         if left is None:
             self._end("budget", "the budget is used up")
-            return
+            return None
         self._tell("test", f"test split: {name}", trial=name)
         self._now = (name, 0, "test")
-        workflow = next(trial for trial in self._trials if trial.id == name).proposal.workflow
-        assert workflow is not None  # noqa: S101  only valid trials are chosen
         report = await bench(
             BenchConfig(
                 benchmark=config.benchmark,
@@ -387,20 +424,25 @@ class _Driver:
             self._benchmark,
             self._interpreter,
             tasks=tasks,
-            folder=self._run.path / "test" / name,
+            folder=self._run.path / "test" / name.replace(":", "-"),
             open_model=self._open,
             price=self._given.price,
             clock=self._given.clock,
             on_progress=self._progress,
             stop=self._given.stop,
         )
-        self._tests.append((name, report))
         if report.state != "complete":
             self._end(report.state, f"while {name} was run on the test split")
+        return report
+
+    def _tested(self) -> list[BenchReport]:
+        """Every run on the test split, once."""
+        reports = [*(report for _, report in self._tests), *(item.report for item in self._references)]
+        return list({report.folder: report for report in reports}.values())
 
     def _left(self) -> Budget | None:
         """The budget of the next test run; `None` where nothing is left."""
-        spent = total([self._meter.spend, *(report.spend for _, report in self._tests)])
+        spent = total([self._meter.spend, *(report.spend for report in self._tested())])
         return self._config.budget.less(spent, self._meter.seconds)
 
     # The report
@@ -417,7 +459,7 @@ class _Driver:
         else:
             supported = False
             said = f"The run is not complete ({self.stopped.state}), so nothing can be said of its workflows yet."
-        spend = [report.spend for _, report in self._tests]
+        tested = self._tested()
         return ImproveReport(
             folder=self._run.path,
             state="complete" if self.stopped is None else self.stopped.state,
@@ -430,17 +472,16 @@ class _Driver:
             best=best,
             workflow=None if trial is None else trial.proposal.workflow,
             test=tests,
+            references=reference_rows(self._references, dict(self._tests).get(best or ""), self._config.seed),
             supported=supported,
             verdict=said,
             generator=self._ledger.spend("generator"),
-            interpreter=total([self._ledger.spend("interpreter"), *spend]),
-            answered=tuple(
-                sorted({*self._ledger.models(), *(name for _, bench in self._tests for name in bench.answered)})
-            ),
+            interpreter=total([self._ledger.spend("interpreter"), *(item.spend for item in tested)]),
+            answered=tuple(sorted({*self._ledger.models(), *(name for item in tested for name in item.answered)})),
             timing=Timing(
                 seconds=self._meter.seconds,
                 cached_calls=self._meter.spend.cached_calls,
-                failed_calls=self._ledger.failed_calls() + sum(bench.timing.failed_calls for _, bench in self._tests),
+                failed_calls=self._ledger.failed_calls() + sum(item.timing.failed_calls for item in tested),
                 rows=seconds,
             ),
         )

@@ -93,6 +93,27 @@ class TestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """A reference method on the test split."""
+
+    id: str
+    """With its number of samples: "cot-sc:3"."""
+
+    note: str
+    """How that number was chosen; empty where it was not."""
+
+    measured: Measured
+    secondary: tuple[Secondary, ...]
+    against: Comparison | None
+    """Of the workflow that is kept with this method: above 0 where the workflow is better."""
+
+    p_holm: float | None
+    """Adjusted for the number of methods."""
+
+    spend: Spend
+
+
+@dataclass(frozen=True, slots=True)
 class ImproveReport:
     """What came of a run."""
 
@@ -116,6 +137,9 @@ class ImproveReport:
     workflow: Workflow | None
     test: tuple[TestRow, ...]
     """The frozen shortlist; empty where the test split was not read."""
+
+    references: tuple[ReferenceRow, ...]
+    """What the workflow must beat to be worth its calls; empty where none was run."""
 
     supported: bool
     """Whether a candidate beat the hand-written workflow by a margin that the sample supports."""
@@ -182,6 +206,17 @@ class ImproveReport:
                 }
                 for row in self.test
             ],
+            "references": [
+                {
+                    "id": row.id,
+                    "note": row.note,
+                    **_measured_json(row.measured),
+                    "secondary": secondary_json(row.secondary),
+                    "best_against_it": _comparison_json(row.against, row.p_holm),
+                    **spend_json(row.spend),
+                }
+                for row in self.references
+            ],
             "spend": {"generator": spend_json(self.generator), "interpreter": spend_json(self.interpreter)},
             "answered": list(self.answered),
         }
@@ -208,6 +243,14 @@ class ImproveReport:
             _note(row),
         ]
 
+    def _reference(self, row: ReferenceRow) -> str:
+        unscored = f", unscored {row.measured.unscored}" if row.measured.unscored else ""
+        against = "no task is scored for both" if row.against is None else verdict(row.against)
+        if row.p_holm is not None and len(self.references) > 1:
+            against += f" (p = {row.p_holm:.3f} adjusted for {len(self.references)} methods)"
+        said = f"  {row.id}: {interval_text(row.measured.interval)}{unscored}, {count(row.spend.calls, 'call')}"
+        return f"{said}; {self.best} against it: {against}" + (f"; {row.note}" if row.note else "")
+
     def to_text(self) -> str:
         """The content of `report.txt`."""
         config = self.config
@@ -228,6 +271,10 @@ class ImproveReport:
                 unscored = f", unscored {row.measured.unscored}" if row.measured.unscored else ""
                 beside = "".join(f"; {item.measure} {interval_cell(item.interval)}" for item in row.secondary)
                 lines.append(f"  {row.id}: {interval_text(row.measured.interval)}{unscored}{beside}{against}")
+            lines.append("")
+        if self.references:
+            lines.append("reference methods on the same tasks:")
+            lines += [self._reference(row) for row in self.references]
             lines.append("")
         lines.append(self.verdict)
         if self.best is not None:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from autoflow.bench import BenchReport
 from autoflow.core.score import Score, Scorer
 from autoflow.core.strategy import Evaluation, Trial
-from autoflow.improve.report import Measured, Row, TestRow
+from autoflow.improve.report import Measured, ReferenceRow, Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN, compared, compared_values, distinct, hand_written, same
 from autoflow.runs.ledger import Ledger, Result
 from autoflow.statistics import Comparison, holm, mean_interval
@@ -109,6 +110,41 @@ def test_rows(tests: Sequence[tuple[str, BenchReport]], seed: int) -> tuple[Test
             total([row.spend for row in report.rows]),
         )
         for name, report in tests
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference method that was run on the test split."""
+
+    name: str
+    note: str
+    """How its number of samples was chosen; empty where it was not."""
+
+    report: BenchReport
+
+
+def reference_rows(found: Sequence[Reference], kept: BenchReport | None, seed: int) -> tuple[ReferenceRow, ...]:
+    """A row a method, each compared with the workflow that is kept."""
+    ours = {} if kept is None else {row.id: row.score for row in kept.rows}
+    against: dict[str, Comparison] = {}
+    for item in found:
+        theirs = item.report.rows
+        comparison = compared_values([ours.get(row.id) for row in theirs], [row.score for row in theirs], seed)
+        if comparison is not None:
+            against[item.name] = comparison
+    adjusted = _adjusted(against)
+    return tuple(
+        ReferenceRow(
+            item.name,
+            item.note,
+            Measured(item.report.interval, item.report.unscored),
+            item.report.secondary,
+            against.get(item.name),
+            adjusted.get(item.name),
+            total([row.spend for row in item.report.rows]),
+        )
+        for item in found
     )
 
 

@@ -48,6 +48,13 @@ def improve(
     shortlist: Annotated[
         int, typer.Option("--shortlist", min=0, metavar="N", help="Candidates run on test at the end; 0 reads no test.")
     ] = 1,
+    references: Annotated[
+        bool,
+        typer.Option(
+            "--references/--no-references",
+            help="Run on test, too, what a workflow must beat: io, cot, and cot-sc with as many calls as the best.",
+        ),
+    ] = True,
     protocol: options.Protocol = "fused",
     temperature: options.Temperature = 0.0,
     max_tokens: options.MaxTokens = 256,
@@ -100,6 +107,7 @@ def improve(
         gate=opening.gate(gate),
         race=race,
         shortlist=shortlist,
+        references=references,
         base_url=base_url,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
         concurrency=concurrency,
