@@ -6,10 +6,8 @@ from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
-from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled
+from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled, words
 from autoflow.prompts import render
-
-_TEXT: Mapping[str, Json] = {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +36,16 @@ class Answer:
         """The answer: a text without surrounding white space, or the JSON value that fits `call.output`."""
         asked = asking(call, settled(self.card, call.parameters))
         turn = say(call.conversation, render(AnswerPrompt(call.instruction)))
-        found = (await asked.json(turn, schema(call.output)))["answer"]
+        found = (await asked.json(turn, schema(call.output, words(call.model))))["answer"]
         return found.strip() if isinstance(found, str) else found
 
 
-def schema(output: Mapping[str, Json] | None) -> dict[str, Json]:
-    """What the reply must fit, where the answer must fit `output`."""
-    answer = _TEXT if output is None else _moved(output)
+def schema(output: Mapping[str, Json] | None, text: Json) -> dict[str, Json]:
+    """What the reply must fit: a thought that fits `text`, and an answer that fits `output`, or `text` too."""
+    answer = text if output is None else _moved(output)
     return {
         "type": "object",
-        "properties": {"thought": _TEXT, "answer": answer},
+        "properties": {"thought": text, "answer": answer},
         "required": ["thought", "answer"],
         "additionalProperties": False,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from autoflow.core.json import Json
-from autoflow.core.model import Message, Request, Sampling
+from autoflow.core.model import Message, Model, Request, Sampling
 from autoflow.core.operator import Card, Invocation
 from autoflow.errors import OperatorError
 from autoflow.models.structured import structured
@@ -19,6 +19,9 @@ SAMPLING_PARAMETERS: Mapping[str, Mapping[str, Json]] = {
     "max_tokens": {"type": "integer", "minimum": 1, "default": None},
 }
 """Parameters that `sampling` reads; absent ones leave the run's own setting."""
+
+TEXT_CHARS = 500
+"""Longest text within a structured reply of a model that is held to its grammar."""
 
 MOST_CHARS = 8_000
 """Of a reply or of code that goes back to the model, so much is shown."""
@@ -64,6 +67,19 @@ def settled(card: Card, parameters: Mapping[str, Json]) -> dict[str, Any]:
         # JSON Schema counts 5.0 among the integers.
         found[name] = int(value) if schema.get("type") == "integer" and isinstance(value, float) else value
     return found
+
+
+def words(model: Model, least: int = 0) -> dict[str, Json]:
+    """The schema of a text in a reply.
+
+    A model that takes grammars is held to it while it samples, and is small: without a bound it would not stop.
+    """
+    schema: dict[str, Json] = {"type": "string"}
+    if least:
+        schema["minLength"] = least
+    if "grammar" in model.features:
+        schema["maxLength"] = TEXT_CHARS
+    return schema
 
 
 def say(conversation: Sequence[Message], text: str) -> tuple[Message, ...]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
-from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled, whole
+from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled, whole, words
 from autoflow.prompts import render
 
 
@@ -40,7 +40,7 @@ class Decompose:
         given = settled(self.card, call.parameters)
         questions: dict[str, Json] = {
             "type": "array",
-            "items": {"type": "string", "minLength": 1},
+            "items": words(call.model, 1),
             "minItems": 1,
             "maxItems": given["most"],
         }

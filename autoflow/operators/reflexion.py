@@ -7,15 +7,18 @@ from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
-from autoflow.operators.asking import SAMPLING_PARAMETERS, answered, asking, clipped, say, settled, shown, whole
+from autoflow.operators.asking import (
+    SAMPLING_PARAMETERS,
+    answered,
+    asking,
+    clipped,
+    say,
+    settled,
+    shown,
+    whole,
+    words,
+)
 from autoflow.prompts import render
-
-_SCHEMA: Mapping[str, Json] = {
-    "type": "object",
-    "properties": {"feedback": {"type": "string"}, "correct": {"type": "boolean"}},
-    "required": ["feedback", "correct"],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,18 @@ class Reflexion:
         """The first answer that the critic accepts, else the last: a text, or the value that fits `call.output`."""
         given = settled(self.card, call.parameters)
         asked = asking(call, given)
+        schema: dict[str, Json] = {
+            "type": "object",
+            "properties": {"feedback": words(call.model), "correct": {"type": "boolean"}},
+            "required": ["feedback", "correct"],
+            "additionalProperties": False,
+        }
         opening = say(call.conversation, call.instruction)
         found = await asked.result(opening)
         for number in range(1, given["rounds"] + 1):
             answer = clipped(shown(found))
             turn = say(call.conversation, render(CriticPrompt(call.instruction, answer)))
-            verdict = await asked.json(turn, _SCHEMA, 2 * number - 1, "critic")
+            verdict = await asked.json(turn, schema, 2 * number - 1, "critic")
             if verdict["correct"]:
                 break
             again = render(AgainPrompt(call.instruction, clipped(verdict["feedback"])))

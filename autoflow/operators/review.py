@@ -6,21 +6,11 @@ from typing import ClassVar
 
 from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
-from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, newest, say, settled
+from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, newest, say, settled, words
 from autoflow.prompts import render
 
 ACCEPTED = "Accepted: nothing needs to change."
 """The result where the reviewer finds nothing."""
-
-_SCHEMA: Mapping[str, Json] = {
-    "type": "object",
-    "properties": {
-        "points": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 10},
-        "accept": {"type": "boolean"},
-    },
-    "required": ["points", "accept"],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,14 @@ class Review:
         given = settled(self.card, call.parameters)
         newest(call, "result to review")
         turn = say(call.conversation, render(ReviewPrompt(call.instruction)))
-        found = await asking(call, given).json(turn, _SCHEMA)
+        points: Json = {"type": "array", "items": words(call.model, 1), "maxItems": 10}
+        schema: dict[str, Json] = {
+            "type": "object",
+            "properties": {"points": points, "accept": {"type": "boolean"}},
+            "required": ["points", "accept"],
+            "additionalProperties": False,
+        }
+        found = await asking(call, given).json(turn, schema)
         if found["accept"] or not found["points"]:
             return ACCEPTED
         return "\n".join(f"- {point}" for point in found["points"])

@@ -8,7 +8,7 @@ from typing import ClassVar
 from autoflow.core.json import Json
 from autoflow.core.operator import Card, Invocation
 from autoflow.operators import bm25
-from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled, whole
+from autoflow.operators.asking import SAMPLING_PARAMETERS, asking, say, settled, whole, words
 from autoflow.operators.passages import passages
 from autoflow.prompts import render
 
@@ -71,8 +71,7 @@ class Search:
 
     async def _queries(self, call: Invocation, given: Mapping[str, Json], count: int) -> list[str]:
         most = 3
-        text: Json = {"type": "string", "minLength": 1}
-        schema: dict[str, Json] = {"type": "array", "items": text, "minItems": 1, "maxItems": most}
+        schema: dict[str, Json] = {"type": "array", "items": words(call.model, 1), "minItems": 1, "maxItems": most}
         turn = say(call.conversation, render(QueriesPrompt(call.instruction, count, most)))
         queries: list[str] = await asking(call, given).json(turn, schema, 0, "search")
         return queries

@@ -71,7 +71,7 @@ def test_every_block_of_the_guide_works(here: Path, root: Path, capsys: pytest.C
                 words += ["--interpreter", "scripted/script.yaml"]
             assert main(words) == 0, capsys.readouterr().err
             ran += 1
-    assert (wrote, ran) == (11, 8)
+    assert (wrote, ran) == (12, 8)
     out = subprocess.run([sys.executable, "try_it.py"], capture_output=True, text=True, check=True).stdout
     assert out == "support 1 1\n"
 

@@ -114,3 +114,11 @@ def test_installed_wheel_lints_its_own_workflows(python: Path, tmp_path: Path) -
     listing = _run(python, tmp_path, "-c", "from autoflow.cli.files import bundled; print(*bundled())")
     done = _run(python, tmp_path, "-m", "autoflow", "lint", *listing.stdout.split())
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_installed_wheel_has_its_operator_sets(python: Path, tmp_path: Path) -> None:
+    done = _run(python, tmp_path, "-m", "autoflow", "operators", "--set", "aflow-code", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [item["name"] for item in document["operators"]] == ["generate", "custom", "code-generate", "ensemble", "test"]
+    assert "metaflow" in document["sets"]

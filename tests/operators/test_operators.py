@@ -10,8 +10,9 @@ from autoflow.core.json import Json
 from autoflow.core.model import Message, Sampling
 from autoflow.errors import OperatorError, UsageError
 from autoflow.language.json_schema import fault_of_schema, fault_of_value
+from autoflow.models.scripted import Rule, Scripted
 from autoflow.operators import library as library_module
-from autoflow.operators.asking import clipped, say, settled, together
+from autoflow.operators.asking import TEXT_CHARS, clipped, say, settled, together, words
 from autoflow.operators.generate import PLUGIN as GENERATE
 from autoflow.operators.library import library
 
@@ -52,6 +53,23 @@ def test_turn_is_added_so_that_roles_alternate() -> None:
     assert say((), "x") == (Message("user", "x"),)
     assert say((assistant,), "x") == (assistant, Message("user", "x"))
     assert say((Message("user", "u"),), "x") == (Message("user", "u\n\nx"),)
+
+
+def test_texts_in_structured_replies_are_bounded_for_models_that_are_held_to_a_grammar() -> None:
+    assert words(scripted("x"), 1) == {"type": "string", "minLength": 1}
+    held = Scripted([Rule(("x",))], features=frozenset({"schema", "grammar"}))
+    assert words(held) == {"type": "string", "maxLength": TEXT_CHARS}
+
+
+@pytest.mark.parametrize("name", ["answer", "decompose", "review", "reflexion", "search"])
+async def test_every_text_of_an_operator_s_own_form_is_bounded_then(name: str) -> None:
+    replies = ['{"thought": "", "answer": "x"}', '["x"]', '{"points": [], "accept": true}', '["x"]']
+    asked = dict(zip(["answer", "decompose", "review", "search"], replies, strict=True))
+    rules = [Rule(('{"feedback": "", "correct": true}',), purpose="critic"), Rule((asked.get(name, "x"),))]
+    model = Scripted(rules, features=frozenset({"schema", "grammar"}))
+    await library()[name].run(invocation(model, inputs={"a": "b"}))
+    schema = str(model.requests[-1].schema)
+    assert schema.count("'type': 'string'") == schema.count(f"'maxLength': {TEXT_CHARS}") > 0
 
 
 # -- several at once

@@ -37,6 +37,9 @@ scorer: {{exact: {{ignore_case: true}}}}
 baseline: workflows/chain_of_thought.yaml
 # baselines: {{terse: terse.yaml}}     # more to compare with, by name: autoflow bench {file} --baseline terse
 
+# What a generator of workflows is given; left out, all of them. autoflow operators lists operators and sets.
+# operators: [generate, ensemble, programmer]
+
 notes: []                           # sentences that every report on this benchmark repeats
 """
 
