@@ -99,8 +99,9 @@ JOBS = [
     ([*MATRIX, "--limit", "4"], 8, 8),
     (
         [*IMPROVE, "--rounds", "1", "--test-limit", "3"],
-        8 * 2 + 2 * 3,
-        8 * 2 + 2 * 3 + 1,
+        # Two workflows on both splits, and on test besides them the three reference methods.
+        8 * 2 + (2 + 3) * 3,
+        8 * 2 + (2 + 3) * 3 + 1,
     ),
 ]
 

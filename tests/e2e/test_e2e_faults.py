@@ -39,9 +39,16 @@ async def _against_the_mix(count: int, folder: Path, *, timeout_s: float, connec
         report = await _sitting(server, count, folder, timeout_s=timeout_s, connections=connections)
         met = server.stats()
     assert _outcome(report) == ("complete", count, 0, 0)
-    assert report.spend.calls == count * len(STEPS) == met["answered"]
+    # On a busy machine the server may answer a call that this side has given up, and answer it again.
+    assert report.spend.calls == count * len(STEPS) <= met["answered"]
     # Each kind of fault has happened, or nothing was shown.
     assert all(met[kind] for kind in MIX)
+
+
+async def _stop_after(server: Server, answered: int) -> None:
+    while (await asyncio.to_thread(server.stats))["answered"] < answered:
+        await asyncio.sleep(0.01)
+    server.stop()
 
 
 async def test_no_task_is_lost_or_scored_for_a_fault(hasty: None, tmp_path: Path) -> None:
@@ -56,8 +63,9 @@ async def test_of_500_tasks_none_is_lost_or_scored_for_a_fault(tmp_path: Path) -
 async def test_server_that_is_gone_stops_the_run_and_one_that_is_back_completes_it(hasty: None, tmp_path: Path) -> None:
     count, folder = 150, tmp_path / "run"
     with serve(latency_s=0.01) as server:
-        asyncio.get_running_loop().call_later(0.25, server.stop)
+        ending = asyncio.create_task(_stop_after(server, 30))
         stopped = await _sitting(server, count, folder, timeout_s=5.0, connections=4)
+        await ending
     state, right, wrong, unscored = _outcome(stopped)
     assert (state, wrong, right + unscored) == ("provider", 0, count)
     assert stopped.exit_code == 5

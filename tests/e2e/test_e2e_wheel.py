@@ -120,5 +120,11 @@ def test_installed_wheel_has_its_operator_sets(python: Path, tmp_path: Path) -> 
     done = _run(python, tmp_path, "-m", "autoflow", "operators", "--set", "aflow-code", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert [item["name"] for item in document["operators"]] == ["generate", "custom", "code-generate", "ensemble", "test"]
+    assert [item["name"] for item in document["operators"]] == [
+        "generate",
+        "custom",
+        "code-generate",
+        "ensemble",
+        "test",
+    ]
     assert "metaflow" in document["sets"]

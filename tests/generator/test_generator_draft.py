@@ -91,7 +91,7 @@ def test_the_example_that_every_generator_sees_is_sound_in_both_forms() -> None:
 async def test_a_valid_draft_takes_one_call() -> None:
     model = writer(GOOD)
     found = await draft(model, REQUEST)
-    assert found == Draft(parse(GOOD).workflow, GOOD)
+    assert found == Draft(parse(GOOD).workflow, GOOD, readable=True)
     (request,) = model.requests
     assert (request.purpose, request.schema) == ("draft", None)
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens) == (1.0, 1.0, 2000)

@@ -46,7 +46,7 @@ steps:
     instruction: Name the colour.
 """
 
-DEMONSTRATION = '{"steps": [{"operator": "generate", "instruction": "Go."}], "answer": ""}'
+DEMONSTRATION = '{"steps": [["Go.", "generate"]], "answer": ""}'
 
 
 @pytest.fixture(scope="module")

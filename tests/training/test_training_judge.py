@@ -27,9 +27,9 @@ from autoflow.training.outcome import Cost, Outcome, Past
 from autoflow.training.rewards.score import ScoreReward
 
 CARDS = tuple(operator.card for operator in library().values())
-OUTLINE = json.dumps({"steps": [{"operator": "generate", "instruction": "Answer."}], "answer": "Give it."})
-OTHER = json.dumps({"steps": [{"operator": "generate", "instruction": "Think."}], "answer": ""})
-UNKNOWN = json.dumps({"steps": [{"operator": "telepathy", "instruction": "Answer."}], "answer": ""})
+OUTLINE = json.dumps({"steps": [["Answer.", "generate"]], "answer": "Give it."})
+OTHER = json.dumps({"steps": [["Think.", "generate"]], "answer": ""})
+UNKNOWN = json.dumps({"steps": [["Answer.", "telepathy"]], "answer": ""})
 YAML = """\
 autoflow: 1
 name: w
