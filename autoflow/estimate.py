@@ -7,6 +7,7 @@ none is, the workflow's structure and the price table say the least and the most
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ from autoflow.matrix import MEASURED, MatrixConfig
 from autoflow.matrix import run_path as matrix_path
 from autoflow.objective.meter import Price
 from autoflow.operators.library import library
-from autoflow.runs.ledger import Ledger, Place, Result
+from autoflow.runs.ledger import Ledger, Result
 from autoflow.scorers.llm_judge import NeedsModel
 
 LEDGER = "ledger.sqlite"
+
+_SAMPLE = 1_000
+# So many tasks tell how long they are: there may be a hundred thousand, on disk.
 
 _JUDGE_CHARS = 2_000
 _JUDGE_TOKENS = 300
@@ -268,7 +272,8 @@ class _Known:
         """Of so many runs on tasks like these."""
         if not count:
             return Estimate()
-        characters = sum(len(task.text) for task in tasks) / len(tasks) if tasks else 0.0
+        read = [len(task.text) for task in islice(tasks, _SAMPLE)]
+        characters = sum(read) / len(read) if read else 0.0
         if recorded.count:
             done = recorded.count
             load = Load(
@@ -335,7 +340,7 @@ def _equal(
 ) -> Workflow | None:
     """The entry with its number of samples, where the first is all on record."""
     path = run_path(config, first.workflow, benchmark, runs)
-    recorded = _bench_record(path, first.workflow, config, {task.id for task in tasks})
+    recorded = _bench_record(path, first.workflow, config)
     if not recorded.count or recorded.count < len(tasks) * config.epochs:
         return None
     return equal_to(entry.workflow, recorded.calls / recorded.count, benchmark, config.settings)[1]
@@ -350,26 +355,21 @@ def _of_one(
     price: Price,
     path: Path,
 ) -> Estimate:
-    recorded = _Record() if workflow is None else _bench_record(path, workflow, config, {task.id for task in tasks})
+    recorded = _Record() if workflow is None else _bench_record(path, workflow, config)
     told = _Known(config.interpreter, config.settings, benchmark, price)
     known = recorded.count + recorded.left_alone
-    return replace(told.runs(workflow, tasks, len(tasks) * config.epochs - known, recorded), recorded=known)
+    return replace(told.runs(workflow, tasks, max(0, len(tasks) * config.epochs - known), recorded), recorded=known)
 
 
-def _bench_record(path: Path, workflow: Workflow, config: BenchConfig, ids: set[str]) -> _Record:
+def _bench_record(path: Path, workflow: Workflow, config: BenchConfig) -> _Record:
     if not (path / LEDGER).is_file():
         return _Record()
     with Ledger.reading(path / LEDGER) as ledger:
+        # A run folder holds the tasks of its configuration and no others.
         candidate = workflow.fingerprint()
-        results = (item for item in ledger.results(candidate, config.split) if _asked(item.place, config, ids))
-        recorded = _Record.of(results, ledger.earlier_seconds)
-        faults = [] if config.retry_errors else ledger.faults(candidate, config.split)
-        lost = {fault.place for fault in faults if _asked(fault.place, config, ids)}
+        recorded = _Record.of(ledger.results(candidate, config.split), ledger.earlier_seconds)
+        lost = set() if config.retry_errors else {fault.place for fault in ledger.faults(candidate, config.split)}
         return replace(recorded, left_alone=sum(ledger.result(place) is None for place in lost))
-
-
-def _asked(place: Place, config: BenchConfig, ids: set[str]) -> bool:
-    return place.task in ids and place.epoch < config.epochs
 
 
 def _search_record(path: Path, splits: Sequence[str]) -> _Searched:

@@ -167,6 +167,32 @@ def test_code_runs_without_a_sandbox_only_where_asked_for(tmp_path: Path, capsys
     assert _report(capsys)["reasons"] == {"sandbox": 1}
 
 
+COUNT = """\
+autoflow: 1
+name: count
+steps:
+  - name: count
+    type: process
+    operator: python
+    parameters: {code: "def run(results, task): return len(task['text'])"}
+    instruction: Count the letters.
+    next: done
+  - {name: done, type: terminal}
+"""
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_step_of_code_runs_without_a_sandbox_only_where_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "count.yaml").write_text(COUNT)
+    asked = ["run", "count.yaml", "four", "--interpreter", "scripted/blue.yaml"]
+    assert main(asked) == 5
+    assert "no sandbox works on this machine" in capsys.readouterr().err
+    assert main([*asked, "--unsafe-local"]) == 0
+    assert capsys.readouterr().out.strip() == "4"
+
+
 def test_the_flag_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
     with opening.unsafe_local(wanted=True):

@@ -55,6 +55,7 @@ def rescore(
     ),
     base_url: options.BaseUrl = None,
     max_retries: options.MaxRetries = 8,
+    unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
@@ -107,7 +108,8 @@ def rescore(
                 stop=stop,
             )
 
-    report = interrupt.run(_work, command)
+    with opening.unsafe_local(unsafe_local):
+        report = interrupt.run(_work, command)
     if as_json:
         document = {key: item for key, item in report.to_json().items() if key != "schema"}
         emit("bench", {"reports": [{"folder": str(report.folder), **document}]})

@@ -60,6 +60,7 @@ def run(
     step: Annotated[
         bool, typer.Option("--step", help="Wait before each step: approve, edit, redirect, replace or stop.")
     ] = False,
+    unsafe_local: options.UnsafeLocal = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Run a workflow on a task. The answer goes to stdout, the steps to stderr.
@@ -96,7 +97,8 @@ def run(
             await runner.aclose()
             await model.aclose()
 
-    trace = interrupt.run(_work, command, at_once=checkpoint is None)
+    with opening.unsafe_local(unsafe_local):
+        trace = interrupt.run(_work, command, at_once=checkpoint is None)
     _report(trace, program, interpreter, as_json)
     if trace.failure is None:
         return 0
