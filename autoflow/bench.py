@@ -8,12 +8,13 @@ import asyncio
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from autoflow.bench_report import BenchReport, Outcome, Row, Seconds, collect
+from autoflow.bench_report import BenchReport, Outcome, Row, Seconds, Written, collect
 from autoflow.benchmarks import held_out
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
@@ -26,14 +27,16 @@ from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
 from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
-from autoflow.objective.metered import Metered
-from autoflow.objective.objective import Objective, Progress, Tally, result_of
+from autoflow.objective.metered import Metered, Role
+from autoflow.objective.objective import Objective, Progress, Runner, Tally, result_of
 from autoflow.operators.library import library
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.runs.ledger import Ledger, Place
 from autoflow.runs.traces import Traces
 from autoflow.spool import Picked
+from autoflow.statistics import mean_interval
 from autoflow.summary import Secondaries, Timing, total
+from autoflow.zero_shot import INVALID, Writer, Writing
 
 __all__ = ["BenchConfig", "BenchReport", "Outcome", "bench", "resolved", "run_path", "select"]
 
@@ -83,6 +86,9 @@ class BenchConfig:
     rescored: str | None = None
     """Name of the run whose traces are judged anew, where no workflow is run."""
 
+    writing: Writing | None = None
+    """Who writes a workflow for each task; epochs are independent drafts. `None`: one workflow is run on all."""
+
 
 def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> dict[str, Json]:
     """The configuration as the run folder keeps it; it names the folder and decides whether a run is resumed."""
@@ -101,6 +107,7 @@ def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> d
         "limit": config.limit,
         "scorer": benchmark.scorer.label,
         "workflow": {"name": workflow.name, "fingerprint": workflow.fingerprint()},
+        **({} if config.writing is None else {"writing": asdict(config.writing)}),
         "interpreter": config.interpreter,
         "base_url": config.base_url,
         "settings": json.loads(json.dumps(settings)),
@@ -137,9 +144,10 @@ async def bench(
 
     Args:
         model: The interpreter, which the caller closes; or recorded traces, which are judged as they are.
+        workflow: `zero_shot.PLACEHOLDER` where `config.writing` has one written for each task.
         tasks: The split's tasks; `None` reads them, test included.
         runs: Where the folder is made, unless `folder` names it.
-        open_model: For steps with a model of their own.
+        open_model: For steps with a model of their own, and for the generator.
 
     Raises:
         UnknownNameError: For an unknown split or task id.
@@ -151,29 +159,40 @@ async def bench(
     path = folder if folder is not None else run_path(config, workflow, benchmark, runs)
     async with AsyncExitStack() as stack:
         run = stack.enter_context(RunFolder.open(path, settled, clock=clock))
-        run.save_workflow(workflow.fingerprint()[:12], workflow)
+
+        def save(written: Workflow) -> None:
+            run.save_workflow(written.fingerprint()[:12], written)
+
+        if config.writing is None:
+            save(workflow)
         meter = Meter.resuming(config.budget, run.ledger, clock, price=price)
         opened: dict[str, Metered] = {}
 
-        def open_metered(spec: str) -> Model:
+        def open_metered(spec: str, role: Role = "interpreter") -> Model:
             if open_model is None:
-                raise UsageError(f"a step or the scorer asks for the model {spec}, and this run opens no models")
-            if spec not in opened:
-                opened[spec] = Metered(open_model(spec), run.ledger, meter)
-                stack.push_async_callback(opened[spec].aclose)
-            return opened[spec]
+                raise UsageError(f"this run asks for the model {spec}, and it opens no models")
+            if (key := f"{role} {spec}") not in opened:
+                opened[key] = Metered(open_model(spec), run.ledger, meter, role=role)
+                stack.push_async_callback(opened[key].aclose)
+            return opened[key]
 
-        objective = Objective(
-            benchmark.name,
-            ready(benchmark.scorer, open_metered),
-            model
-            if isinstance(model, Traces)
-            else Interpreter(
+        runner: Runner
+        if isinstance(model, Traces):
+            runner = model
+        else:
+            runner = Interpreter(
                 Metered(model, run.ledger, meter),
                 {**library(), **benchmark.operators},
                 replace(config.settings, seed=config.seed),
                 open_model=open_metered,
-            ),
+            )
+            if config.writing is not None:
+                generator = open_metered(config.writing.generator, "generator")
+                runner = Writer(config.writing, generator, runner, benchmark, seed=config.seed, on_workflow=save)
+        objective = Objective(
+            benchmark.name,
+            ready(benchmark.scorer, open_metered),
+            runner,
             run.ledger,
             epochs=config.epochs,
             concurrency=config.concurrency,
@@ -183,9 +202,9 @@ async def bench(
             stop=stop,
         )
         tally = await objective.record_all(workflow, chosen, config.split)
-        beside = Secondaries(benchmark.scorer)
+        beside, drafts = Secondaries(benchmark.scorer), Counter[str]()
         rows, scores = collect(
-            _rows(config, workflow, chosen, tally=tally, ledger=run.ledger, beside=beside), config.seed
+            _rows(config, workflow, chosen, tally=tally, ledger=run.ledger, beside=beside, drafts=drafts), config.seed
         )
         report = BenchReport(
             folder=path,
@@ -200,6 +219,7 @@ async def bench(
             answered=tuple(sorted({*run.ledger.models(), *(model.answered if isinstance(model, Traces) else ())})),
             spend=run.ledger.spend(),
             timing=Timing(meter.seconds, meter.spend.cached_calls, run.ledger.failed_calls(), Seconds(rows)),
+            written=None if config.writing is None else _written(config.writing, config, rows, drafts),
         )
         run.write_pieces("report.json", report.json_pieces(run.ledger.blot))
         run.write_pieces("report.txt", report.text_pieces(run.ledger.blot))
@@ -236,12 +256,15 @@ def _rows(
     tally: Tally,
     ledger: Ledger,
     beside: Secondaries,
+    drafts: Counter[str],
 ) -> Iterator[Row]:
+    """A row a task. Gathered on the way: measures beside the score, and how often each reason was given."""
     candidate = workflow.fingerprint()
     for index, task in enumerate(tasks):
         drawn = [ledger.result(Place(candidate, config.split, task.id, epoch)) for epoch in range(config.epochs)]
         result = result_of(task.id, drawn, tally.reasons(index, config.epochs))
         done = [item for item in drawn if item is not None]
+        drafts.update(item.score.reason for item in done)
         if result.value is not None:
             beside.add([item.score for item in done])
         yield Row(
@@ -256,6 +279,17 @@ def _rows(
             spend=total([item.spend for item in done]),
             seconds=math.fsum(item.seconds for item in done) if done else None,
         )
+
+
+def _written(writing: Writing, config: BenchConfig, rows: Sequence[Row], drafts: Counter[str]) -> Written:
+    best = [max(value for value in row.epochs if value is not None) for row in rows if row.score is not None]
+    return Written(
+        writing.generator,
+        drafts.total(),
+        drafts[INVALID],
+        config.epochs,
+        mean_interval(best, seed=config.seed) if best and config.epochs > 1 else None,
+    )
 
 
 def select(

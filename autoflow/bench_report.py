@@ -80,6 +80,45 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What was drafted, where each task had a workflow of its own."""
+
+    generator: str
+    drafts: int
+    """Finished ones."""
+
+    invalid: int
+    """Of them: no workflow, so the task scored 0."""
+
+    samples: int
+    """Drafts for each task."""
+
+    best: Interval | None
+    """Of the best draft of each task, chosen by its score on that very task: a bound, no result. `None` with one."""
+
+    def to_json(self) -> dict[str, Json]:
+        """With the rate of invalid drafts."""
+        return {
+            "generator": self.generator,
+            "drafts": self.drafts,
+            "invalid": self.invalid,
+            "invalid_rate": self.invalid / self.drafts if self.drafts else None,
+            "samples": self.samples,
+            "best_of_samples_by_own_score": None if self.best is None else interval_json(self.best),
+        }
+
+    def to_text(self) -> list[str]:
+        """A line, or two."""
+        lines = [f"written for each task by {self.generator}: {self.invalid} of {self.drafts} drafts invalid (score 0)"]
+        if self.best is not None:
+            lines.append(
+                f"k = 1 is the score above, the mean of {self.samples} drafts; best of k = {self.samples} by its own"
+                f" score, a bound: {interval_text(self.best)}"
+            )
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What the rows come to."""
 
@@ -123,6 +162,8 @@ class BenchReport:
     """What was paid for: each recorded call once, other sittings' included."""
 
     timing: Timing
+    written: Written | None = None
+    """`None` where one workflow was run on all tasks."""
 
     @property
     def interval(self) -> Interval | None:
@@ -180,6 +221,7 @@ class BenchReport:
                 for group in self.groups
             ],
             "secondary": secondary_json(self.secondary),
+            **({} if self.written is None else {"written": self.written.to_json()}),
             "answered": list(self.answered),
             "spend": spend_json(self.spend),
         }
@@ -218,6 +260,7 @@ class BenchReport:
             missing = self.reasons.get(NOT_RUN, 0)
             yield f"not complete ({self.state}): {missing} of {len(self.rows)} tasks to do"
         yield from (f"{item.measure}: {interval_text(item.interval)}" for item in self.secondary)
+        yield from self.written.to_text() if self.written is not None else ()
         yield f"unscored {self.unscored} of {len(self.rows)}, of which not covered {self.not_covered}"
         if self.reasons:
             yield "reasons: " + ", ".join(f"{reason} {count}" for reason, count in self.reasons.items())

@@ -29,6 +29,7 @@ from autoflow.objective.meter import Price
 from autoflow.operators.library import library
 from autoflow.runs.ledger import Ledger, Result
 from autoflow.scorers.llm_judge import NeedsModel
+from autoflow.zero_shot import PLACEHOLDER
 
 LEDGER = "ledger.sqlite"
 
@@ -118,6 +119,11 @@ def of_bench(
     found = Estimate()
     for entry in entries:
         workflow: Workflow | None = entry.workflow
+        if entry.writing is not None:
+            found += _of_drafts(
+                replace(config, writing=entry.writing), benchmark, tasks, price, runs=runs, folder=folder
+            )
+            continue
         if entry.baseline is not None and entry.baseline.equal:
             workflow = _equal(entry, entries[0], config, benchmark, tasks, runs=runs)
         if workflow is None:
@@ -199,6 +205,26 @@ def of_matrix(
             workflow = document.load(best).workflow if best.is_file() else benchmark.baseline
             found += _of_one(cell, workflow, benchmark, tasks, price=price, path=place / MEASURED)
     return found
+
+
+def _of_drafts(
+    config: BenchConfig,
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    price: Price,
+    *,
+    runs: Path,
+    folder: Path | None,
+) -> Estimate:
+    """Of a workflow written for each task: the drafts, and running what nobody has read yet."""
+    assert config.writing is not None  # noqa: S101  asked of no other
+    path = folder if folder is not None else run_path(config, PLACEHOLDER, benchmark, runs)
+    recorded = _bench_record(path, PLACEHOLDER, config)
+    known = recorded.count + recorded.left_alone
+    left = len(tasks) * config.epochs - known
+    told = _Known(config.interpreter, config.settings, benchmark, price)
+    estimate = replace(told.runs(benchmark.baseline, tasks, left, recorded), recorded=known)
+    return estimate + _written(left, config.writing.repairs, config.writing.generator, price)
 
 
 def _written(drafts: int, repairs: object, generator: str, price: Price) -> Estimate:

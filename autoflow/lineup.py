@@ -27,6 +27,7 @@ from autoflow.operators.library import library
 from autoflow.statistics import Comparison, Interval, holm, paired, verdict
 from autoflow.summary import aligned
 from autoflow.summary import total as summed
+from autoflow.zero_shot import Writing
 
 Watch = Callable[[str], AbstractContextManager[Callable[[Progress], None] | None]]
 """Given what is measured, a context that shows its progress."""
@@ -40,6 +41,9 @@ class Entry:
     workflow: Workflow
     baseline: Baseline | None = None
     """The reference method that it is; `None`: a workflow under test."""
+
+    writing: Writing | None = None
+    """Who writes a workflow for each task, where there is none for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ async def line_up(
         settled, note = _settled(entry, rows, config, benchmark)
         with watch(f"{settled.label} on {benchmark.name} {config.split}") as on_progress:
             report = await bench(
-                replace(config, budget=left),
+                replace(config, budget=left, writing=settled.writing),
                 settled.workflow,
                 benchmark,
                 model,

@@ -8,10 +8,18 @@ from autoflow.errors import UsageError
 if TYPE_CHECKING:
     from autoflow.core.benchmark import Benchmark
     from autoflow.lineup import Entry
+    from autoflow.zero_shot import Writing
 
 
-def entries(workflows: Sequence[str], baselines: Sequence[str], loaded: "Benchmark", max_steps: int) -> "list[Entry]":
-    """The workflows, then the reference methods, all linted; without either, the hand-written workflow.
+def entries(
+    workflows: Sequence[str],
+    baselines: Sequence[str],
+    loaded: "Benchmark",
+    max_steps: int,
+    writing: "Writing | None" = None,
+) -> "list[Entry]":
+    """The workflows, those written for each task, then the reference methods, all that is known of them linted; without
+    any of these, the hand-written workflow.
 
     Raises:
         WorkflowError: If a workflow is not sound.
@@ -33,6 +41,10 @@ def entries(workflows: Sequence[str], baselines: Sequence[str], loaded: "Benchma
         Entry(document.workflow.name if names.count(document.workflow.name) == 1 else name, document.workflow)
         for name, document in documents.items()
     ]
+    if writing is not None:
+        from autoflow.zero_shot import PLACEHOLDER
+
+        found.append(Entry(f"written by {writing.generator}", PLACEHOLDER, writing=writing))
     for asked in dict.fromkeys(baselines):
         baseline = known.find(asked, loaded, max_steps)
         if baseline.equal and not found:

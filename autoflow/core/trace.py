@@ -16,6 +16,7 @@ FailureReason = Literal[
     "reference",  # a step reads a result that no visited step has left
     "operator",  # an operator refused its input or failed on it
     "empty_answer",  # the terminal answered nothing
+    "draft",  # the workflow was to be written for the task, and the draft is none
     "provider",  # fault: network, quota, server, key
     "sandbox",  # fault: the sandbox itself
     "budget",  # fault: the run's budget ended in mid-task

@@ -16,6 +16,7 @@ from autoflow.language.document import Document, parse
 from autoflow.language.dump import dump
 from autoflow.language.lint import lint
 from autoflow.language.schema import from_generated, generation_schema
+from autoflow.models.structured import read as read_json
 from autoflow.models.structured import structured
 from autoflow.prompts import render
 
@@ -346,10 +347,17 @@ async def draft(model: Model, request: DraftRequest, *, repairs: int = 3, form: 
 
 async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Form) -> Draft:
     schema = bounded_schema(request.cards, request.limits, form)
-    try:
-        value = await structured(model, call, schema)
-    except ReplyError as error:
-        return Draft(None, error.text, (f"{_printable(error.message)}; write fewer and shorter steps",))
+    if form == "outline" and "schema" not in model.features:
+        # The example says the form. A schema in words would make it another prompt than a trained generator knows.
+        reply = await model.complete(call)
+        value, fault = read_json(reply, schema)
+        if fault is not None:
+            return Draft(None, reply.text, (f"{_printable(fault)}; write JSON like the example",))
+    else:
+        try:
+            value = await structured(model, call, schema)
+        except ReplyError as error:
+            return Draft(None, error.text, (f"{_printable(error.message)}; write fewer and shorter steps",))
     text = _json(value)
     try:
         # Through the canonical text, so that faults have lines that a reader of the ledger can find.

@@ -36,7 +36,7 @@ async def structured(model: Model, request: Request, schema: Mapping[str, Json])
     enforced = "schema" in model.features
     asked = replace(request, schema=schema) if enforced else _in_words(request, schema)
     reply = await model.complete(asked)
-    value, fault = _read(reply, schema)
+    value, fault = read(reply, schema)
     if fault is None:
         return value
     repair = replace(
@@ -49,7 +49,7 @@ async def structured(model: Model, request: Request, schema: Mapping[str, Json])
         purpose=f"{request.purpose}-repair" if request.purpose else "repair",
     )
     reply = await model.complete(repair)
-    value, fault = _read(reply, schema)
+    value, fault = read(reply, schema)
     if fault is not None:
         raise ReplyError(f"the reply does not fit its schema, also after one repair: {fault}", text=reply.text)
     return value
@@ -119,8 +119,12 @@ def _in_words(request: Request, schema: Mapping[str, Json]) -> Request:
     return replace(request, messages=(*request.messages, Message("user", rule)))
 
 
-def _read(reply: Reply, schema: Mapping[str, Json]) -> tuple[Json, str | None]:
-    """The reply's value, and `None` or what is wrong with it."""
+def read(reply: Reply, schema: Mapping[str, Json]) -> tuple[Json, str | None]:
+    """The reply's value, and `None` or what is wrong with it.
+
+    Raises:
+        UsageError: If `schema` is none, or refers outside itself.
+    """
     fault: str | None = None
     for candidate in _candidates(reply.text):
         try:

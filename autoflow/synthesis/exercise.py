@@ -10,7 +10,8 @@ from autoflow.core.json import digest
 from autoflow.core.operator import Card, Operator
 from autoflow.core.score import Scorer
 from autoflow.core.task import Task
-from autoflow.generator.draft import DraftRequest, Limits, Scope
+from autoflow.generator.draft import DraftRequest, Scope
+from autoflow.generator.for_task import LIMITS, cards_for, request_for
 from autoflow.operators.library import library
 from autoflow.synthesis import domains, environment, tasks
 from autoflow.synthesis.search import best_plan
@@ -19,9 +20,6 @@ from autoflow.synthesis.world import Domain
 Split = Literal["train", "validation_tasks", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation_tasks", "validation", "test")
 """`validation_tasks`: unseen tasks over the operators of `train`. `validation` and `test`: unseen operators."""
-
-LIMITS = Limits(max_steps=10, max_instruction_chars=100)
-"""Of every draft: at most nine steps before the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +102,13 @@ def of_benchmark(name: str, scope: Scope, limit: int | None = None) -> Iterator[
     """
     found = loader.load(name)
     train = found.train if limit is None else found.train[:limit]
-    own = dict(found.operators) or dict(library())
-    cards = tuple(operator.card for operator in own.values())
     running = {**library(), **found.operators}
     if scope == "benchmark":
         examples = tuple(dict.fromkeys(task.text for task in (*train[:1], *train[-1:])))
-        request = DraftRequest(found.description, cards, examples=examples, limits=LIMITS)
+        request = DraftRequest(found.description, cards_for(found), examples=examples, limits=LIMITS)
         yield Exercise(found.name, "train", found.name, request, running, found.scorer, train)
         return
     for task in train:
-        request = DraftRequest(task.text, cards, scope="task", limits=LIMITS)
-        yield Exercise(f"{found.name}/{task.id}", "train", found.name, request, running, found.scorer, (task,))
+        yield Exercise(
+            f"{found.name}/{task.id}", "train", found.name, request_for(found, task), running, found.scorer, (task,)
+        )

@@ -120,3 +120,15 @@ async def test_the_user_may_ask_for_another_form() -> None:
     assert found.workflow is None
     assert model.requests[0].schema is None
     assert "YAML" in conversation(REQUEST, "yaml")[1].text
+
+
+async def test_a_model_that_enforces_no_schema_is_asked_for_an_outline_in_the_same_words() -> None:
+    request = DraftRequest("Caption a blurry picture.", CARDS, scope="task")
+    model = Scripted([Rule((_outline("blur", "caption", answer=""),))])
+    found = await draft(model, request, form="outline", repairs=0)
+    assert found.workflow is not None
+    assert model.requests[0].messages == conversation(request, "outline")
+    assert model.requests[0].schema is None
+    wrong = Scripted([Rule(("no JSON", _outline("sharpen"), _outline("blur")))])
+    assert (await draft(wrong, request, form="outline", repairs=2)).repairs == 2
+    assert "'sharpen' is not one of" in wrong.requests[2].messages[-1].text

@@ -10,10 +10,11 @@ import typer
 from autoflow.cli import options
 from autoflow.cli.table import examples, new_app
 from autoflow.core.json import Json
-from autoflow.errors import ThresholdError, UsageError
+from autoflow.errors import ThresholdError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from autoflow.lineup import Lineup
+    from autoflow.zero_shot import Writing
 
 app = new_app()
 
@@ -26,6 +27,8 @@ app = new_app()
         "autoflow bench gsm8k --workflow mine.yaml --baseline io --baseline cot --baseline cot-sc:equal",
         "autoflow bench openagi --interpreter openai/gpt-5-mini --max-cost 0.50 --threshold 0.6",
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
+        "autoflow bench openagi --generator openai/gpt-5-mini --workflow workflows/openagi/manual.yaml",
+        "autoflow bench openagi --generator embedded/smollm2-135m --epochs 5 --generator-temperature 1",
     )
 )
 def bench(
@@ -38,6 +41,23 @@ def bench(
         list[str] | None,
         typer.Option("--workflow", metavar="FILE", help="Default: the hand-written one; may be repeated."),
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            "--generator", metavar="MODEL", help="Have this model write a workflow for each task; an epoch is a draft."
+        ),
+    ] = None,
+    generator_temperature: Annotated[
+        float | None,
+        typer.Option("--generator-temperature", min=0.0, help="Of its drafts; default 0 with one epoch, 1 with more."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--form", metavar="outline|json|yaml", help="How it writes; default: what suits the model."),
+    ] = None,
+    repairs: Annotated[
+        int, typer.Option("--repairs", min=0, metavar="N", help="Times the errors of its draft go back to it.")
+    ] = 0,
     baseline: options.Baseline = None,
     split: options.Split = "test",
     tasks: options.Tasks = None,
@@ -71,7 +91,7 @@ def bench(
     as_json: options.AsJson = False,
 ) -> int:
     """Run workflows on a benchmark's tasks and report the mean score with its interval; with several, each is compared
-    with the first, task by task.
+    with the first, task by task. With --generator, each task is run by a workflow written for it alone.
 
     What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
     """
@@ -88,7 +108,8 @@ def bench(
     from autoflow.lineup import line_up
 
     loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
-    entries = lineup.entries(workflow or [], baseline or [], loaded, max_steps)
+    writing = _writing(generator, form, repairs, generator_temperature, epochs)
+    entries = lineup.entries(workflow or [], baseline or [], loaded, max_steps, writing)
     if run is not None and len(entries) > 1:
         raise UsageError("--run names one folder; with several workflows each run has its own", hint="leave --run out")
     command = interrupt.command_line(ctx)
@@ -149,6 +170,24 @@ def bench(
     if threshold is not None:
         _meet(threshold, found)
     return 0
+
+
+def _writing(
+    generator: str | None, form: str | None, repairs: int, temperature: float | None, epochs: int
+) -> "Writing | None":
+    from typing import get_args
+
+    from autoflow.generator.draft import Form
+    from autoflow.zero_shot import Writing
+
+    if form is not None and form not in get_args(Form):
+        raise UnknownNameError("form", form, list(get_args(Form)))
+    if generator is None:
+        if form is not None or repairs or temperature is not None:
+            raise UsageError("--form, --repairs and --generator-temperature are for --generator", hint="name a model")
+        return None
+    drawn = temperature if temperature is not None else 0.0 if epochs == 1 else 1.0
+    return Writing(generator, form, repairs, drawn)  # type: ignore[arg-type]
 
 
 def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:
