@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from autoflow import garbage
 from autoflow.bench_report import BenchReport, Outcome, Row, Seconds, Written, collect
 from autoflow.benchmarks import held_out
 from autoflow.core.benchmark import Benchmark
@@ -158,6 +159,7 @@ async def bench(
     settled = resolved(config, workflow, benchmark)
     path = folder if folder is not None else run_path(config, workflow, benchmark, runs)
     async with AsyncExitStack() as stack:
+        stack.enter_context(garbage.seldom())
         run = stack.enter_context(RunFolder.open(path, settled, clock=clock))
 
         def save(written: Workflow) -> None:

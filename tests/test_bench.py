@@ -1,6 +1,7 @@
 """A report that can be trusted: resumed, stopped or killed, it says the same as an uninterrupted one."""
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoflow.bench import BenchConfig, bench, run_path, select
+from autoflow.bench_report import laid_out
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
@@ -130,6 +134,23 @@ async def test_report_written_row_by_row_is_laid_out_as_one_document(tmp_path: P
     assert timing == json.dumps(json.loads(timing), indent=1) + "\n"
     assert json.loads(timing)["rows"] == dict(report.timing.rows)
     assert len(report.timing.rows) == (10 if scorable else 0)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_layout_is_that_of_json_dumps(value: Json) -> None:
+    assert laid_out(value) == json.dumps(value, indent=1, allow_nan=False)
+
+
+async def test_the_collector_is_left_as_it_was(tmp_path: Path) -> None:
+    before = gc.get_threshold()
+    await asyncio.gather(_bench(tmp_path / "a"), _bench(tmp_path / "b", config=replace(CONFIG, limit=1)))
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
 async def test_tasks_are_read_one_by_one(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
+# Made once: `json.dumps` makes an encoder for each call that wants another form than its own.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 def canonical(value: object) -> str:
     """Render with sorted keys and no spaces, so that equal values give equal text.
@@ -15,7 +18,7 @@ def canonical(value: object) -> str:
         ValueError: For NaN and infinities, which JSON cannot say.
         TypeError: For values that are not JSON.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encode(value)
 
 
 def digest(value: object) -> str:

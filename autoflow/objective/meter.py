@@ -50,7 +50,8 @@ class Meter:
         self._began = clock()
         self._earlier_s = earlier_seconds
         self._price = price
-        self._spend = start
+        self._settled = start
+        self._calls = start.calls
         self._held_tokens = 0
         self._held_usd = 0.0
         self._longest = 0
@@ -69,7 +70,7 @@ class Meter:
     @property
     def spend(self) -> Spend:
         """What was spent so far, earlier sittings included."""
-        return self._spend
+        return replace(self._settled, calls=self._calls)
 
     @property
     def seconds(self) -> float:
@@ -96,7 +97,7 @@ class Meter:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
-        self._spend = replace(self._spend, calls=self._spend.calls + 1)
+        self._calls += 1
         self._held_tokens += ticket.tokens
         self._held_usd += ticket.usd
         return ticket
@@ -108,8 +109,7 @@ class Meter:
             UsageError: If the budget is in dollars and the call's price is unknown.
         """
         self._release(ticket)
-        # Its call was counted at the start.
-        self._spend = replace(self._spend.plus(usage), calls=self._spend.calls)
+        self._settled = self._settled.plus(usage)
         self._longest = max(self._longest, usage.output_tokens or 0)
         tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0)
         if usage.cost_usd is None:
@@ -124,7 +124,7 @@ class Meter:
 
     def cached(self, usage: Usage) -> None:
         """Count an answer that was taken from the record."""
-        self._spend = self._spend.plus(usage, cached=True)
+        self._settled = self._settled.plus(usage, cached=True)
 
     def _ticket(self, model: str, request: Request) -> Ticket:
         if self.budget.tokens is None and self.budget.usd is None:
@@ -140,10 +140,10 @@ class Meter:
         return Ticket(model, prompt + answer, usd)
 
     def _fits(self, ticket: Ticket) -> bool:
-        budget, spend = self.budget, self._spend
+        budget, spend = self.budget, self._settled
         if budget.seconds is not None and self.seconds >= budget.seconds:
             raise BudgetExhaustedError(f"the budget of {budget.seconds:g} seconds is used up", hint=_HINT)
-        if budget.calls is not None and spend.calls >= budget.calls:
+        if budget.calls is not None and self._calls >= budget.calls:
             raise BudgetExhaustedError(f"the budget of {budget.calls} calls is used up", hint=_HINT)
         if budget.tokens is not None and spend.tokens + ticket.tokens > budget.tokens:
             raise BudgetExhaustedError(

@@ -79,7 +79,9 @@ class Metered:
                     self._ledger.add_failed_call(key, self._model.name, error.message, role=self._role)
                 raise
             # Before it is used: a resumed run then goes on with the very text that this one had.
-            reply = replace(reply, text=self._ledger.blot(reply.text))
+            text = self._ledger.blot(reply.text)
+            if text != reply.text:
+                reply = replace(reply, text=text)
             self._ledger.add_reply(key, request, reply, role=self._role)
             self._meter.settle(ticket, reply.usage)
             await self._ledger.committed()

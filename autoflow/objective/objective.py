@@ -193,8 +193,12 @@ class _Scoring:
     async def run(self) -> Tally:
         draws = self._draws()
         count = min(self._objective._concurrency, len(self._tasks) * self._objective.epochs)
-        workers = [asyncio.create_task(self._work(draws)) for _ in range(count)]
+        workers: list[asyncio.Task[None]] = []
         try:
+            for _ in range(count):
+                workers.append(asyncio.create_task(self._work(draws)))
+                # One after another: begun all at once, the first call would wait until the last task is as far.
+                await asyncio.sleep(0)
             await asyncio.gather(*workers)
         except BaseException:
             for worker in workers:

@@ -298,9 +298,6 @@ class Ledger:
 
     def add_result(self, place: Place, score: Score, trace: Trace) -> Result:
         """Record a judgement with its trace. A place that has a result keeps it, and that one is returned."""
-        known = self.result(place)
-        if known is not None:
-            return known
         spend = spend_of(trace)
         result = Result(place, score, trace.answer, spend, trace.seconds)
         self._join()
@@ -310,7 +307,8 @@ class Ledger:
             cursor = self._execute(
                 "INSERT INTO results (candidate, split, task, epoch, score, reason, details, answer, calls,"
                 " input_tokens, output_tokens, usd, unpriced, uncounted, cached_calls, seconds, created)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (candidate, split, task, epoch) DO NOTHING",
                 (
                     place.candidate,
                     place.split,
@@ -331,7 +329,9 @@ class Ledger:
                     self._clock(),
                 ),
             )
-            self._write("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, serial.dumps(trace)))
+            added = cursor.rowcount == 1
+            if added:
+                self._write("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, serial.dumps(trace)))
             self._execute("RELEASE result")
         except BaseException:
             # A full disk ends the transaction by itself.
@@ -339,7 +339,8 @@ class Ledger:
                 self._db.execute("ROLLBACK TO result")
                 self._db.execute("RELEASE result")
             raise
-        return result
+        known = None if added else self.result(place)
+        return known or result
 
     def results(self, candidate: str, split: str) -> Iterator[Result]:
         """Every judgement of a candidate on a split, by task id and epoch."""

@@ -39,6 +39,10 @@ _PARTS: dict[type, dict[str, Any]] = {
 }
 
 
+# Made once: `json.dumps` makes an encoder for each call that wants another form than its own.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _default(item: "Field[Any]") -> Any:
     if item.default_factory is not MISSING:
         return item.default_factory()
@@ -92,7 +96,7 @@ def dumps(value: object) -> str:
     ASCII only: a model's text can hold lone surrogates, which no database or file stores as UTF-8. NaN and
     infinities are written as Python writes them, since a model's JSON can bring them into an answer.
     """
-    return json.dumps(pack(value) if type(value) in _FIELDS else value, separators=(",", ":"))
+    return _encode(pack(value) if type(value) in _FIELDS else value)
 
 
 def loads(kind: type[T], text: str) -> T:
