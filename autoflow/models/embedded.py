@@ -12,9 +12,7 @@ import json
 import math
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +40,7 @@ from autoflow.models.chat import (
     turns_of,
 )
 from autoflow.models.options import ModelOptions
+from autoflow.models.own_folder import OwnFolder
 from autoflow.models.provider import Provider, free
 from autoflow.models.slots import Slots
 
@@ -67,7 +66,7 @@ class Runtime:
         self._slots = Slots(slots)
         self._key = secrets.token_hex(32)
         # The runtime insists on listening: on a socket in a folder of ours that nobody else may enter, with a key.
-        self._folder = Path(tempfile.mkdtemp(prefix="autoflow-"))
+        self._folder = OwnFolder("autoflow-embedded-")
         self._tokens: dict[str, tuple[int, ...]] = {}
         self._closing = threading.Event()
         parameters = xllamacpp.CommonParams()
@@ -83,14 +82,14 @@ class Runtime:
         parameters.warmup = False
         parameters.cache_ram_mib = 0
         parameters.verbosity = -1
-        parameters.hostnames = [str(self._folder / "s.sock")]
+        parameters.hostnames = [str(self._folder.path / "s.sock")]
         parameters.api_keys = [self._key]
         parameters.n_threads_http = 1
         parameters.ui = False
         try:
             self._server: Any = xllamacpp.Server(parameters)
         except RuntimeError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.close()
             raise ProviderError(
                 f"llama.cpp cannot load {path}",
                 transient=False,
@@ -176,7 +175,7 @@ class Runtime:
     def _tokenize(self, text: str) -> tuple[int, ...]:
         known = self._tokens.get(text)
         if known is None:
-            connection = _Connection(str(self._folder / "s.sock"))
+            connection = _Connection(str(self._folder.path / "s.sock"))
             try:
                 headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
                 connection.request("POST", "/tokenize", json.dumps({"content": text}), headers)
@@ -199,7 +198,7 @@ class Runtime:
         self._closing.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
         self._server = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
 
 def _import() -> Any:

@@ -189,7 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--concurrency", type=int, default=96)
+    parser.add_argument("--concurrency", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency-ms", type=float, nargs="+", default=[100.0, 5.0])
     parser.add_argument("--json", action="store_true")
