@@ -9,7 +9,24 @@ from autoflow.core.benchmark import Benchmark
 from autoflow.core.json import Json
 from autoflow.core.model import Model
 from autoflow.core.operator import Card
+from autoflow.core.trace import Trace
 from autoflow.core.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What running one task took, its calls counted whether asked or read from the record; a mean over epochs.
+
+    `None`: some call did not say. Fees of a judge that is a model are not in it.
+    """
+
+    calls: float
+    tokens: float | None = None
+    """Input and output together."""
+
+    usd: float | None = None
+    seconds: float | None = None
+    """Of its model calls, one after another, each as first asked: equal records give equal seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +37,13 @@ class TaskResult:
     value: float | None
     reason: str = ""
     answer: Json = None
+    """Of the first epoch."""
+
+    cost: Cost | None = None
+    """`None` where the task was not run to its end."""
+
+    draws: tuple[float | None, ...] = ()
+    """The value of each epoch, in order; empty where there is one epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +105,7 @@ class Proposal:
 
     repairs: int = 0
     notes: Mapping[str, Json] = field(default_factory=dict)
-    """What the strategy wants back with the trial: an operator it changed, a reward it gave."""
+    """What the strategy wants back with the trial: what it changed, what the reward is measured against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +119,53 @@ class Trial:
     proposal: Proposal
     train: Evaluation | None = None
     validation: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One run of a workflow on one task, with its judgement."""
+
+    result: TaskResult
+    """Its value is `None` where a fault left no judgement."""
+
+    trace: Trace | None
+    """`None` with a fault."""
+
+
+class Laboratory(Protocol):
+    """What a strategy may look into and try out on train and validation tasks before it proposes.
+
+    Everything is paid from the run's budget and recorded: the same wish after a kill costs nothing and answers alike.
+    """
+
+    async def attempt(self, workflow: Workflow, task: str) -> Tried:
+        """Run the workflow once on the train task of this id. A later scoring of the workflow finds the task done.
+
+        Raises:
+            UnknownNameError: If there is no such train task.
+            BudgetExhaustedError: Before the call that would pass a limit.
+        """
+        ...
+
+    def trace(self, workflow: Workflow, split: str, task: str) -> Trace | None:
+        """The first recorded run of the workflow on a task of "train" or "validation"; `None` if there is none.
+
+        Raises:
+            UnknownNameError: For another split, or a task that is not in it.
+        """
+        ...
+
+    async def rerun(self, workflow: Workflow, split: str, task: str, visit: int, result: Json) -> Tried:
+        """That run again from its visit `visit` (an index of `Trace.steps`), with `result` in the place of its result.
+
+        Steps before are not run again; on a decision, `result` is a label.
+
+        Raises:
+            UnknownNameError: As for `trace`, and for an unknown label.
+            UsageError: If there is no such run or visit, or the result does not fit the step's output.
+            BudgetExhaustedError: Before the call that would pass a limit.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +185,8 @@ class Situation:
 
     round: int
     """1 for the first round of proposals."""
+
+    laboratory: Laboratory
 
 
 class Strategy(Protocol):

@@ -32,6 +32,7 @@ from autoflow.language.dump import dump
 from autoflow.lineup import calls_a_task, equal_to
 from autoflow.models.factory import open_model as factory
 from autoflow.objective.judging import ready
+from autoflow.objective.laboratory import Bench, Stoppable, Stopped
 from autoflow.objective.meter import Meter, Price
 from autoflow.objective.metered import Metered
 from autoflow.objective.objective import BudgetReachedError, Interrupted, Objective, Progress, ProviderGoneError
@@ -172,18 +173,21 @@ class _Driver:
         shared = config.generator == config.interpreter and collaborators.generator is None
         generator = collaborators.generator or (self._interpreter if shared else self._open(config.generator))
         # Made before anything is paid: a dollar budget that cannot be kept is refused at once.
-        self._generator = Metered(generator, self._ledger, self._meter, role="generator")
+        self._generator = Stoppable(Metered(generator, self._ledger, self._meter, role="generator"), collaborators.stop)
         self._metered: dict[str, Metered] = {}
         self._now: tuple[str, int, str] | None = None
+        scorer = ready(benchmark.scorer, self._step_model)
+        runner = Interpreter(
+            Metered(self._interpreter, self._ledger, self._meter),
+            self._operators,
+            replace(config.settings, seed=config.seed),
+            open_model=self._step_model,
+        )
+        self._laboratory = Bench(self._benchmark, scorer, runner, self._ledger, stop=collaborators.stop)
         self._objective = Objective(
             benchmark.name,
-            ready(benchmark.scorer, self._step_model),
-            Interpreter(
-                Metered(self._interpreter, self._ledger, self._meter),
-                self._operators,
-                replace(config.settings, seed=config.seed),
-                open_model=self._step_model,
-            ),
+            scorer,
+            runner,
             self._ledger,
             epochs=config.epochs,
             concurrency=config.concurrency,
@@ -216,7 +220,7 @@ class _Driver:
                 number += 1
         except BudgetExhaustedError as error:
             self._end("budget", error.message)
-        except (Interrupted, _Stopping):
+        except (Interrupted, Stopped, _Stopping):
             self._end("interrupted", "interrupted")
         except ProviderGoneError as error:
             self._end("provider", error.message)
@@ -255,6 +259,7 @@ class _Driver:
             generator=self._generator,
             rng=self._given.rng(f"{self._config.seed}/round {number}"),
             round=number,
+            laboratory=self._laboratory,
         )
 
     async def _score(self, number: int, proposals: Mapping[str, Proposal]) -> None:

@@ -80,6 +80,9 @@ def _node_name(step: str) -> str:
 def _node(step: Step) -> Callable[..., Awaitable[Command[str]]]:
     async def node(state: State, *, runtime: Runtime[Session]) -> Command[str]:
         session = runtime.context
+        if session.begin is not None:
+            session.target, session.begin = session.begin, None
+            return _command(session)
         if session.steered:
             # First of all: LangGraph runs the node again from here once the person has answered.
             verdict = Verdict.restore(interrupt({"step": step.name}))

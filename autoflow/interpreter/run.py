@@ -16,6 +16,7 @@ from autoflow.core.trace import Failure, Trace
 from autoflow.core.workflow import Workflow
 from autoflow.errors import RunError, UnknownNameError, UsageError
 from autoflow.interpreter.approval import Pause, Verdict
+from autoflow.interpreter.changed import Changed
 from autoflow.interpreter.compile import Builder, Graph, build, prepare
 from autoflow.interpreter.conversation import SystemTurn, cards
 from autoflow.interpreter.core_protocol import core
@@ -70,6 +71,7 @@ class Interpreter:
         thread: str | None = None,
         checkpointer: "BaseCheckpointSaver[Any] | None" = None,
         approve: Callable[[Pause], Awaitable[Verdict]] | None = None,
+        changed: Changed | None = None,
     ) -> Trace:
         """Run `workflow` on `task`. Whatever goes wrong with the run is the trace's `failure`.
 
@@ -79,6 +81,8 @@ class Interpreter:
             thread: Name of the run in `checkpointer`. A thread that was killed, paused or ended in a fault goes on
                 after its last finished step; one that came to its end gives its trace again without any call.
             approve: Asked before each step; the run waits for the verdict.
+            changed: Go on from another run of the same workflow on the same task, one result changed. Its steps before
+                are not run again. Under protocol `core` the notebook begins empty.
 
         Raises:
             WorkflowError: If the workflow cannot be run at all.
@@ -88,7 +92,14 @@ class Interpreter:
         """
         with telemetry.workflow_span(workflow, task) as span:
             trace = await self._run(
-                workflow, task, sample, on_event, thread=thread, checkpointer=checkpointer, approve=approve
+                workflow,
+                task,
+                sample,
+                on_event,
+                thread=thread,
+                checkpointer=checkpointer,
+                approve=approve,
+                changed=changed,
             )
             if trace.failure is not None:
                 telemetry.failed(span, trace.failure.reason)
@@ -106,9 +117,12 @@ class Interpreter:
         thread: str | None,
         checkpointer: "BaseCheckpointSaver[Any] | None",
         approve: Callable[[Pause], Awaitable[Verdict]] | None,
+        changed: Changed | None,
     ) -> Trace:
         if (thread is None) != (checkpointer is None):
             raise UsageError("a run with a checkpoint needs both a checkpointer and the name of its thread")
+        if changed is not None and (approve is not None or checkpointer is not None):
+            raise UsageError("a changed run is neither approved step by step nor kept in a checkpoint")
         if approve is not None and checkpointer is None:
             from langgraph.checkpoint.memory import InMemorySaver
 
@@ -118,6 +132,10 @@ class Interpreter:
         session = self._session(compiled.program, task, sample, on_event)
         session.steered = approve is not None
         session.saved = checkpointer is not None
+        if changed is not None:
+            session.take_up(changed)
+            if session.begin is None:
+                return self._end(session, 0.0)
         # Steps are counted by us: LangGraph's own bound must only lie above what pauses and redirections can need.
         config: dict[str, Any] = {"recursion_limit": 10_000 + self.settings.max_steps}
         payload: Any = {"done": False}

@@ -23,7 +23,9 @@ from autoflow.errors import (
     ProviderError,
     ReplyError,
     SandboxError,
+    UnknownNameError,
 )
+from autoflow.interpreter.changed import Changed
 from autoflow.interpreter.conversation import NOTHING, DecisionTurn, ItemTurn, TaskTurn, text
 from autoflow.interpreter.events import Event, StepFinished, StepStarted
 from autoflow.interpreter.plain import failure_from_plain, failure_to_plain, record_from_plain, record_to_plain
@@ -117,6 +119,9 @@ class Session:
 
     saved: bool = False
     """A checkpoint keeps the state; without one the state carries nothing."""
+
+    begin: str | None = None
+    """Where a run that takes up another's records goes first: the entry then only hands on to it."""
 
     identity: dict[str, str] = field(default_factory=dict)
 
@@ -434,6 +439,28 @@ class Session:
         self.failure = failure_from_plain(state.get("failure"))
         for plain in state.get("records") or []:
             self._keep(record_from_plain(plain))
+
+    def take_up(self, changed: Changed) -> None:
+        """Begin where another run of this workflow on this task stood after a step, with another result of that step.
+
+        Raises:
+            UsageError: If the result cannot be that step's.
+        """
+        *before, last = changed.records
+        step = self.program.steps[last.step]
+        label: str | None = None
+        target = step.next
+        if step.type == "decision":
+            if changed.result not in step.branches:
+                raise UnknownNameError("label", str(changed.result), list(step.branches))
+            label = str(changed.result)
+            target = step.branches[label]
+        for record in before:
+            self._keep(record)
+        visit = self.open(step)
+        visit.tools.extend(last.tools)
+        self.close(visit, Outcome(changed.result, label, target))
+        self.begin = self.target
 
     def edit_last(self, result: Json) -> None:
         """Put `result` in the place of the last record's."""

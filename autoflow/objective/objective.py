@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from autoflow.core.score import Score, Scorer
-from autoflow.core.strategy import Evaluation, TaskResult
+from autoflow.core.strategy import Cost, Evaluation, TaskResult
 from autoflow.core.task import Task
 from autoflow.core.trace import Failure, Trace
 from autoflow.core.workflow import Workflow
@@ -121,7 +121,8 @@ class Objective:
         results = []
         for index, task in enumerate(tasks):
             drawn = [self._ledger.result(Place(candidate, split, task.id, epoch)) for epoch in range(self.epochs)]
-            results.append(result_of(task.id, drawn, tally.reasons(index, self.epochs)))
+            costs = [self._cost(result) for result in drawn if result is not None]
+            results.append(result_of(task.id, drawn, tally.reasons(index, self.epochs), costs))
         evaluation = Evaluation(split, tuple(results))
         if tally.ended == "budget":
             raise BudgetReachedError(tally.message, evaluation)
@@ -130,6 +131,15 @@ class Objective:
         if tally.ended == "interrupted":
             raise Interrupted(evaluation)
         return evaluation
+
+    def _cost(self, result: Result) -> Cost:
+        spend = result.spend
+        return Cost(
+            float(spend.calls),
+            None if spend.uncounted else float(spend.tokens),
+            None if spend.unpriced else spend.usd,
+            self._ledger.call_seconds(result.place),
+        )
 
     async def record_all(self, workflow: Workflow, tasks: Sequence[Task], split: str) -> "Tally":
         """As `score_all`, for more tasks than results should be in memory: they are in the ledger, and only what is
@@ -157,8 +167,10 @@ class Tally:
         return [self.faults.get(index * epochs + epoch) for epoch in range(epochs)]
 
 
-def result_of(task: str, drawn: Sequence[Result | None], faults: Sequence[str | None]) -> TaskResult:
-    """The task's outcome from its recorded judgements and this sitting's faults, both by epoch."""
+def result_of(
+    task: str, drawn: Sequence[Result | None], faults: Sequence[str | None], costs: Sequence[Cost] = ()
+) -> TaskResult:
+    """The task's outcome from its recorded judgements and this sitting's faults, both by epoch, and what each took."""
     reasons = [fault if result is None else result.score.reason for result, fault in zip(drawn, faults, strict=True)]
     if None in reasons:
         return TaskResult(task, None, NOT_RUN)
@@ -169,7 +181,26 @@ def result_of(task: str, drawn: Sequence[Result | None], faults: Sequence[str | 
         math.fsum(values) / len(values) if len(values) == len(drawn) else None,
         next((reason for reason in reasons if reason), ""),
         None if drawn[0] is None else drawn[0].answer,
+        _mean_cost(costs),
+        tuple(None if result is None else result.score.value for result in drawn) if len(drawn) > 1 else (),
     )
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost | None:
+    """Of the draws that ran to their end."""
+    if not costs:
+        return None
+    return Cost(
+        math.fsum(cost.calls for cost in costs) / len(costs),
+        _mean([cost.tokens for cost in costs]),
+        _mean([cost.usd for cost in costs]),
+        _mean([cost.seconds for cost in costs]),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
 
 
 class _Scoring:

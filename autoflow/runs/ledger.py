@@ -359,6 +359,19 @@ class Ledger:
         ).fetchone()
         return None if row is None else serial.loads(Trace, row[0])
 
+    def call_seconds(self, place: Place) -> float | None:
+        """The seconds of a recorded judgement's calls, each as first asked; `None` without a record."""
+        row = self._db.execute(
+            "SELECT trace FROM traces JOIN results ON results.id = traces.result"
+            " WHERE candidate = ? AND split = ? AND task = ? AND epoch = ?",
+            (place.candidate, place.split, place.task, place.epoch),
+        ).fetchone()
+        if row is None:
+            return None
+        # Read from the text itself: making a trace of it takes many times as long, and this is asked for every result.
+        steps = json.loads(row[0])["steps"]
+        return math.fsum(call["seconds"] for step in steps for call in step.get("calls", ()))
+
     def add_fault(self, fault: Fault, trace: Trace) -> None:
         """Record an attempt without a judgement. The place stays open."""
         place = fault.place

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from autoflow.core.model import Message, Reply, Request, Sampling, Usage
 from autoflow.core.score import Score
-from autoflow.core.strategy import Dropped, Evaluation, Proposal, TaskResult, Trial
+from autoflow.core.strategy import Cost, Dropped, Evaluation, Proposal, TaskResult, Trial
 from autoflow.core.trace import Call, Failure, StepRecord, Trace
 from autoflow.core.workflow import Step, Workflow
 
 T = TypeVar("T")
 
 _TEXTS = "texts"
-# The fields that JSON alone would not bring back: another dataclass, a tuple of them ("many"), a tuple of texts.
+# The fields that JSON alone would not bring back: another dataclass, a tuple of them, a tuple of texts or numbers.
 _PARTS: dict[type, dict[str, Any]] = {
     Usage: {},
     Reply: {"usage": Usage},
@@ -31,7 +31,8 @@ _PARTS: dict[type, dict[str, Any]] = {
     Trace: {"steps": (StepRecord,), "failure": Failure},
     Step: {"reads": _TEXTS},
     Workflow: {"steps": (Step,), "inputs": _TEXTS},
-    TaskResult: {},
+    Cost: {},
+    TaskResult: {"cost": Cost, "draws": _TEXTS},
     Dropped: {},
     Evaluation: {"results": (TaskResult,), "dropped": Dropped},
     Proposal: {"workflow": Workflow, "errors": _TEXTS},

@@ -7,7 +7,7 @@ import pytest
 
 from autoflow.core.model import Message, Reply, Request, Sampling, Usage
 from autoflow.core.score import Score
-from autoflow.core.strategy import Dropped, Evaluation, Proposal, TaskResult, Trial
+from autoflow.core.strategy import Cost, Dropped, Evaluation, Proposal, TaskResult, Trial
 from autoflow.core.trace import Call, Failure, StepRecord, Trace
 from autoflow.core.workflow import Step, Workflow
 from autoflow.runs import serial
@@ -36,7 +36,13 @@ TRIAL = Trial(
     "t1",
     1,
     Proposal(WORKFLOW, "text", "because", "t0", ("1:2: bad",), 1, {"reward": -0.1}),
-    train=Evaluation("train", (TaskResult("0", None, "provider"), TaskResult("1", 0.5, "", "x"))),
+    train=Evaluation(
+        "train",
+        (
+            TaskResult("0", None, "provider"),
+            TaskResult("1", 0.5, "", "x", Cost(2.5, None, 0.0, 0.25), (0.0, 1.0, None)),
+        ),
+    ),
     validation=Evaluation("validation", (TaskResult("2", 0.0),), Dropped(16, "t0", 0.001)),
 )
 

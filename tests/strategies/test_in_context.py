@@ -98,7 +98,8 @@ TRIALS = (
 
 def situation(generator: Model, trials: Sequence[Trial] = TRIALS, round_: int = 5, seed: str = "s") -> Situation:
     manual = next((item.proposal.workflow for item in trials if item.round == 0), None)
-    return Situation(benchmark(manual), CARDS, trials, generator, random.Random(seed), round_)
+    # Nothing is tried out in context: no laboratory is there to be used.
+    return Situation(benchmark(manual), CARDS, trials, generator, random.Random(seed), round_, None)  # type: ignore[arg-type]
 
 
 def writes() -> Writer:
