@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -69,6 +69,9 @@ class Limits:
     max_parameter_chars: int = 1500
     """Of a parameter that is a text: a role, a form, a function in Python."""
 
+    max_note_chars: int = 600
+    """Of `DraftRequest.note`, where a schema holds the model to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DraftRequest:
@@ -98,6 +101,12 @@ class DraftRequest:
     scope: Scope = "benchmark"
     """In the scope `task` there are no examples, no evidence and no wish: the task says what is asked for."""
 
+    note: str = ""
+    """What the generator writes before the workflow, in a word ("analysis"); empty: the workflow alone."""
+
+    turns: tuple[Message, ...] = ()
+    """The conversation after that: earlier drafts and what became of them, a user's turn last."""
+
     limits: Limits = Limits()
     sampling: Sampling = SAMPLING
     sample: int = 0
@@ -122,6 +131,13 @@ class Draft:
 
     readable: bool = False
     """Whether the text could be read as a workflow, whatever lint says of it."""
+
+    note: str = ""
+    """What it wrote before the workflow, at the first attempt: repairs keep it."""
+
+
+Check = Callable[[Workflow], Awaitable[Sequence[str]]]
+"""Says what else is wrong with a workflow that passes lint, a line each; it goes back as the errors of lint do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +195,16 @@ class RequestPrompt:
 
     evidence: str
     wish: str
+    note: str
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingPrompt:
+    """How the answer is to be given: the end of every turn that asks for a workflow."""
+
+    template: ClassVar[str] = "generator/closing.j2"
+    note: str
     form: Form
 
 
@@ -287,7 +313,7 @@ def _offered(card: Card, form: Form) -> dict[str, Mapping[str, Json]]:
 
 
 def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
-    """The first turns of a draft: what never changes first."""
+    """The turns that a draft answers: what never changes first."""
     limits = request.limits
     known = usable(request.cards, form)
     cards = tuple(_card_line(card, form, request.describe_cards) for card in known)
@@ -314,13 +340,16 @@ def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
             answer=answer,
             evidence=request.evidence,
             wish=request.wish,
+            note=request.note,
             form=form,
         )
-    return (Message("system", render(system)), Message("user", render(user)))
+    return (Message("system", render(system)), Message("user", render(user)), *request.turns)
 
 
-async def draft(model: Model, request: DraftRequest, *, repairs: int = 3, form: Form | None = None) -> Draft:
-    """Ask for a workflow; send errors back until it passes lint, at most `repairs` times.
+async def draft(
+    model: Model, request: DraftRequest, *, repairs: int = 3, form: Form | None = None, check: Check | None = None
+) -> Draft:
+    """Ask for a workflow; send errors back until it passes lint and `check`, at most `repairs` times.
 
     A reply that cannot be read is an error like any other. Warnings of lint do not refuse a draft. `form` is
     `form_of(model)` where it is `None`.
@@ -331,14 +360,20 @@ async def draft(model: Model, request: DraftRequest, *, repairs: int = 3, form: 
     form = form or form_of(model)
     messages = conversation(request, form)
     # To put a draft right takes no evidence, and the draft needs its room in a small context.
-    opening = conversation(replace(request, evidence="", wish=_WISH), form)
-    attempt = 0
+    plain = replace(request, evidence="", wish=_WISH, note="", turns=())
+    opening = conversation(plain, form)
+    attempt, note = 0, ""
     while True:
         sample = request.sample * CALLS_PER_SAMPLE + attempt
         call = Request(messages, request.sampling, sample=sample, purpose="draft", timeout_s=request.timeout_s)
-        found = await (_ask_yaml(model, call, request) if form == "yaml" else _ask_json(model, call, request, form))
+        wanted = plain if attempt else request
+        found = await (_ask_yaml(model, call, wanted) if form == "yaml" else _ask_json(model, call, wanted, form))
+        note = note if attempt else found.note
+        if found.workflow is not None and check is not None:
+            wrong = tuple(await check(found.workflow))
+            found = replace(found, workflow=None if wrong else found.workflow, errors=wrong)
         if found.workflow is not None or attempt == repairs:
-            return replace(found, repairs=attempt)
+            return replace(found, repairs=attempt, note=note)
         attempt += 1
         # Only the draft before goes back: the conversation of a small model must not grow with every repair.
         shown = _shortened(found.errors)
@@ -347,6 +382,8 @@ async def draft(model: Model, request: DraftRequest, *, repairs: int = 3, form: 
 
 async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Form) -> Draft:
     schema = bounded_schema(request.cards, request.limits, form)
+    if request.note:
+        schema = _with_note(schema, request.note, request.limits.max_note_chars)
     if form == "outline" and "schema" not in model.features:
         # The example says the form. A schema in words would make it another prompt than a trained generator knows.
         reply = await model.complete(call)
@@ -358,26 +395,52 @@ async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Fo
             value = await structured(model, call, schema)
         except ReplyError as error:
             return Draft(None, error.text, (f"{_printable(error.message)}; write fewer and shorter steps",))
+    note = ""
+    if request.note:
+        assert isinstance(value, Mapping)  # noqa: S101  the schema says so, and `structured` has checked it
+        note = str(value[request.note])
+        value = {key: item for key, item in value.items() if key != request.note}
     text = _json(value)
     try:
         # Through the canonical text, so that faults have lines that a reader of the ledger can find.
         read = outline.from_outline if form == "outline" else from_generated
         document = parse(dump(read(value)))
     except WorkflowError as error:
-        return Draft(None, text, (_located(error.message, None, error.hint, ""),))
-    return _checked(document, text, request, quote=False)
+        return Draft(None, text, (_located(error.message, None, error.hint, ""),), note=note)
+    return replace(_checked(document, text, request, quote=False), note=note)
+
+
+def _with_note(schema: Mapping[str, Json], name: str, chars: int) -> dict[str, Json]:
+    """The schema of a draft with a note before it: what is written first can inform the rest."""
+    properties, required = schema["properties"], schema["required"]
+    assert isinstance(properties, Mapping)  # noqa: S101  `bounded_schema` makes them
+    assert isinstance(required, list)  # noqa: S101
+    note: Json = {"type": "string", "maxLength": chars}
+    return {**schema, "properties": {name: note, **properties}, "required": [name, *required]}
 
 
 async def _ask_yaml(model: Model, call: Request, request: DraftRequest) -> Draft:
     reply = await model.complete(call)
-    text, closed = extract(reply.text)
-    if reply.finish == "length" and not closed:
-        return Draft(None, text, ("the text broke off before its end; write fewer and shorter steps",))
+    found = _extracted(reply.text)
+    text, note = found.text, found.before if request.note else ""
+    if reply.finish == "length" and not found.closed:
+        return Draft(None, text, ("the text broke off before its end; write fewer and shorter steps",), note=note)
     try:
         document = parse(text)
     except WorkflowError as error:
-        return Draft(None, text, (_located(error.message, error.line, error.hint, text),))
-    return _checked(document, text, request, quote=True)
+        return Draft(None, text, (_located(error.message, error.line, error.hint, text),), note=note)
+    return replace(_checked(document, text, request, quote=True), note=note)
+
+
+def spoken(draft: Draft, form: Form, name: str) -> str:
+    """The draft as the model's own turn in a conversation: its note, called `name`, and its last text."""
+    if form == "yaml":
+        return f"{draft.note}\n\n```yaml\n{draft.text.strip()}\n```".lstrip()
+    try:
+        value = json.loads(draft.text)
+    except ValueError:
+        return draft.text
+    return _json({name: draft.note, **value}) if isinstance(value, dict) else draft.text
 
 
 def _checked(document: Document, text: str, request: DraftRequest, *, quote: bool) -> Draft:
@@ -486,25 +549,42 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 _START = re.compile(r"^(?:autoflow|name|description|steps|inputs)[ \t]*:", re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Extracted:
+    before: str
+    text: str
+    closed: bool
+
+
 def extract(text: str) -> tuple[str, bool]:
     """The workflow's part of a reply, and whether a closing fence says that it is whole.
 
     Reasoning before `</think>` and prose around a code fence are left out. Of several fences the last with a line
     `steps:` is taken; without a fence, the text from its first key of a workflow on.
     """
+    found = _extracted(text)
+    return found.text, found.closed
+
+
+def _extracted(text: str) -> _Extracted:
     text = text.rpartition("</think>")[2]
     marks = list(_FENCE.finditer(text))
     blocks = []
     for index in range(0, len(marks), 2):
         end = marks[index + 1].start() if index + 1 < len(marks) else len(text)
-        blocks.append((text[marks[index].end() + 1 : end], index + 1 < len(marks)))
-    for block, closed in reversed(blocks):
-        if re.search(r"^\s*steps[ \t]*:", block, re.MULTILINE):
-            return block, closed
+        before = text[: marks[index].start()].strip()
+        blocks.append(_Extracted(before, text[marks[index].end() + 1 : end], index + 1 < len(marks)))
+    for block in reversed(blocks):
+        if re.search(r"^\s*steps[ \t]*:", block.text, re.MULTILINE):
+            return block
     if blocks:
         return blocks[-1]
     start = _START.search(text)
-    return (text[start.start() :] if start else text), False
+    return (
+        _Extracted(text[: start.start()].strip(), text[start.start() :], False)
+        if start
+        else _Extracted("", text, False)
+    )
 
 
 def _card_line(card: Card, form: Form, describe: bool) -> str:

@@ -3,52 +3,26 @@ better one. AutoFlow's method for closed models (arXiv:2407.12821), with cards, 
 """
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast, get_args
 
-from autoflow.core.json import Json
-from autoflow.core.model import Model, Sampling
-from autoflow.core.strategy import Evaluation, Proposal, Situation, TaskResult, Trial
-from autoflow.errors import ProviderError, UsageError
-from autoflow.generator.draft import Draft, DraftRequest, Form, Limits, answer_of, conversation, draft, form_of, written
+from autoflow.core.model import Sampling
+from autoflow.core.strategy import Proposal, Situation
+from autoflow.errors import UsageError
+from autoflow.generator.draft import Draft, DraftRequest, Form, answer_of, form_of, written
 from autoflow.prompts import render
-
-MAX_CANDIDATES = 1000
-"""Bound on candidates a round; sample indices are counted on it."""
-
-_TASK_CHARS = 500
-_ANSWER_CHARS = 200
-_ERROR_CHARS = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much a generator is shown and may write."""
-
-    prompt_chars: int
-    max_tokens: int
-    max_steps: int
-    max_instruction_chars: int
-
-
-LARGE = Size(prompt_chars=24_000, max_tokens=2000, max_steps=10, max_instruction_chars=400)
-SMALL = Size(prompt_chars=4_900, max_tokens=600, max_steps=6, max_instruction_chars=100)
-"""For a context of about 2,000 tokens."""
-
-_TOO_LONG = (400, 413)
-# What providers answer to a prompt beyond the model's context.
-
-
-@dataclass(frozen=True, slots=True)
-class FailingTask:
-    """A train task below full score, without its reference."""
-
-    text: str
-    answer: str
-    score: str
-    reason: str
+from autoflow.strategies import options
+from autoflow.strategies.drafting import MAX_CANDIDATES, fitted, opening, size_of
+from autoflow.strategies.evidence import (
+    ERROR_CHARS,
+    FailingTask,
+    best_trial,
+    clipped,
+    failing,
+    first_with,
+    scored,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +86,11 @@ class InContext:
     """Whether a step may be carried out by a tool operator; False where tools are only to be named."""
 
     def __post_init__(self) -> None:
-        may_be_zero = {"repairs", "history", "failing", "examples", "temperature"}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "form":
-                if value != "auto" and value not in get_args(Form):
-                    raise UsageError(f"strategy option form must be auto, {', '.join(get_args(Form))}, not {value!r}")
-                continue
-            if item.name == "tool_steps":
-                if not isinstance(value, bool):
-                    raise UsageError(f"strategy option {item.name} must be true or false, not {value!r}")
-                continue
-            if value is None and item.default is None:
-                continue
-            kinds = (int, float) if isinstance(item.default, float) else (int,)
-            if type(value) not in kinds or value < 0 or (value == 0 and item.name not in may_be_zero):
-                kind = "a number" if len(kinds) > 1 else "a whole number"
-                least = "of at least 0" if item.name in may_be_zero else "above 0"
-                raise UsageError(f"strategy option {item.name} must be {kind} {least}, not {value!r}")
+        options.check(
+            self,
+            zero=("repairs", "history", "failing", "examples", "temperature"),
+            words={"form": ("auto", *get_args(Form))},
+        )
         if self.candidates > MAX_CANDIDATES:
             raise UsageError(f"strategy option candidates is at most {MAX_CANDIDATES}, not {self.candidates}")
 
@@ -156,7 +117,7 @@ class InContext:
                 Proposal(
                     workflow=found.workflow,
                     text=found.text,
-                    reason="first draft" if best is None else f"refines {best.id}, {_scored(best.train)}",
+                    reason="first draft" if best is None else f"refines {best.id}, {scored(best.train)}",
                     parent=None if best is None else best.id,
                     errors=found.errors,
                     repairs=found.repairs,
@@ -166,49 +127,38 @@ class InContext:
 
     async def _draft(self, situation: Situation, index: int, seed: int) -> Draft:
         """One draft, on as much evidence as fits into `prompt_chars` and the model takes."""
-        size = self._size(situation.generator)
-        form = form_of(situation.generator) if self.form == "auto" else cast("Form", self.form)
-        levels = _levels(self.history, self.failing)
-        for level in levels:
-            request = self._request(situation, self._evidence(situation, form, level), size, index, seed)
-            request = replace(request, describe_cards=level.describe_cards)
-            chars = sum(len(turn.text) for turn in conversation(request, form))
-            if chars > size.prompt_chars and level != levels[-1]:
-                continue
-            try:
-                return await draft(situation.generator, request, repairs=self.repairs, form=form)
-            except ProviderError as error:
-                # Characters only estimate tokens. A model that finds the prompt too long gets a shorter one.
-                if error.status not in _TOO_LONG or level == levels[-1]:
-                    raise
-        raise AssertionError("the last level returns or raises")
-
-    def _size(self, generator: Model) -> Size:
-        size = SMALL if "grammar" in generator.features else LARGE
-        stated = {item.name: getattr(self, item.name) for item in fields(size)}
-        return replace(size, **{name: value for name, value in stated.items() if value is not None})
-
-    def _request(self, situation: Situation, evidence: str, size: Size, index: int, seed: int) -> DraftRequest:
-        train = situation.benchmark.train
-        # First and last, as the published generator is shown: they are the likeliest to differ in kind.
-        chosen = [*train[: max(0, self.examples - 1)], *train[-1:]] if self.examples else []
-        texts = dict.fromkeys(_clipped(task.text, _TASK_CHARS) for task in chosen)
-        wish = "Write a workflow that scores higher." if situation.trials else "Write a workflow for this kind of task."
-        return DraftRequest(
-            description=situation.benchmark.description,
-            cards=tuple(card for card in situation.cards if self.tool_steps or card.kind == "model"),
-            examples=tuple(texts),
-            answer=answer_of(situation.benchmark.baseline),
-            evidence=evidence,
-            wish=wish,
-            limits=Limits(size.max_steps, size.max_instruction_chars),
-            sampling=Sampling(self.temperature, self.top_p, size.max_tokens, seed),
-            sample=situation.round * MAX_CANDIDATES + index,
+        generator = situation.generator
+        size = size_of(
+            generator,
+            prompt_chars=self.prompt_chars,
+            max_tokens=self.max_tokens,
+            max_steps=self.max_steps,
+            max_instruction_chars=self.max_instruction_chars,
         )
+        form = form_of(generator) if self.form == "auto" else cast("Form", self.form)
+        wish = "Write a workflow that scores higher." if situation.trials else "Write a workflow for this kind of task."
+        base = replace(
+            opening(
+                situation,
+                size,
+                index=index,
+                sampling=Sampling(self.temperature, self.top_p, size.max_tokens, seed),
+                examples=self.examples,
+                tool_steps=self.tool_steps,
+            ),
+            wish=wish,
+        )
+
+        def requests() -> Iterator[DraftRequest]:
+            for level in _levels(self.history, self.failing):
+                evidence = self._evidence(situation, form, level)
+                yield replace(base, evidence=evidence, describe_cards=level.describe_cards)
+
+        return await fitted(generator, requests(), size, form=form, repairs=self.repairs)
 
     def _evidence(self, situation: Situation, form: Form, level: "_Level") -> str:
         trials = situation.trials
-        texts = {task.id: task.text for task in situation.benchmark.train}
+        train = situation.benchmark.train
         hand_written = next((trial for trial in trials if trial.round == 0), None)
         best = best_trial(trials)
         shown = [trial for trial in trials if trial.round > 0][-level.history :] if level.history else []
@@ -223,32 +173,17 @@ class InContext:
             workflow = trial.proposal.workflow
             if workflow is None:
                 why = trial.proposal.errors[0] if trial.proposal.errors else "it is no workflow"
-                unusable.append(f"{name} could not be used: {_clipped(why, _ERROR_CHARS)}")
+                unusable.append(f"{name} could not be used: {clipped(why, ERROR_CHARS)}")
                 continue
-            same = _first_with(trials, workflow.fingerprint())
+            same = first_with(trials, workflow.fingerprint())
             if same.id != trial.id:
                 unusable.append(f"{name} was the same as {same.id}; write something new.")
                 continue
-            title = f"{name} {_scored(trial.train)}"
+            title = f"{name} {scored(trial.train)}"
             if trial is best and trial is not hand_written:
                 title = f"{title}, the best so far"
-            attempts.append(
-                Attempt(title, written(workflow, form, answer), _failing(trial.train, texts, level.failing))
-            )
+            attempts.append(Attempt(title, written(workflow, form, answer), failing(trial.train, train, level.failing)))
         return render(EvidencePrompt(tuple(attempts), tuple(unusable)))
-
-
-def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest train mean, the earliest among equals; `None` where nothing is scored."""
-    scored = [(trial.train.mean, trial) for trial in trials if trial.train is not None]
-    known = [(mean, trial) for mean, trial in scored if mean is not None]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
-
-
-def _first_with(trials: Sequence[Trial], fingerprint: str) -> Trial:
-    return next(
-        trial for trial in trials if trial.proposal.workflow and trial.proposal.workflow.fingerprint() == fingerprint
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,37 +205,6 @@ def _levels(history: int, failing: int) -> list[_Level]:
     few = [(min(1, history), 1), (0, 1), (0, 0)] if failing else [(min(1, history), 0), (0, 0)]
     levels += [_Level(attempts, tasks, 2, False) for attempts, tasks in few]
     return [*levels, _Level(0, 0, 1, False), _Level(0, 0, 0, False)]
-
-
-def _scored(evaluation: Evaluation | None) -> str:
-    if evaluation is None or evaluation.mean is None:
-        return "has no score"
-    return f"scored {evaluation.mean:.3f} on {len(evaluation.values)} tasks"
-
-
-def _failing(evaluation: Evaluation | None, texts: dict[str, str], count: int) -> tuple[FailingTask, ...]:
-    if evaluation is None:
-        return ()
-    below = [(result.value, result) for result in evaluation.results if result.value is not None and result.value < 1]
-    worst = sorted(below, key=lambda pair: pair[0])[:count]
-    return tuple(_failing_task(value, result, texts[result.task]) for value, result in worst if result.task in texts)
-
-
-def _failing_task(value: float, result: TaskResult, text: str) -> FailingTask:
-    return FailingTask(
-        _clipped(text, _TASK_CHARS), _clipped(_plain(result.answer), _ANSWER_CHARS), f"{value:.2f}", result.reason
-    )
-
-
-def _plain(answer: Json) -> str:
-    if answer is None:
-        return "none"
-    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-
-
-def _clipped(text: str, chars: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= chars else f"{line[:chars]}..."
 
 
 PLUGIN = InContext

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autoflow.core.model import Message
 from autoflow.core.operator import Card
 from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import BudgetExhaustedError, ProviderError
@@ -19,6 +20,7 @@ from autoflow.generator.draft import (
     conversation,
     draft,
     extract,
+    spoken,
     usable,
     written,
 )
@@ -374,3 +376,53 @@ def test_data_in_a_prompt_is_never_rendered() -> None:
     hostile = "{{ 7 * 7 }}{% for x in y %}"
     turns = conversation(DraftRequest(hostile, CARDS, examples=(hostile,), evidence=hostile), "yaml")
     assert turns[1].text.count(hostile) == 3
+
+
+# -- notes, turns and checks
+
+NOTED = replace(REQUEST, note="analysis", limits=Limits(max_note_chars=90))
+
+
+async def test_a_note_stands_before_the_workflow_and_survives_repairs() -> None:
+    model = writer(f"It guesses.\n\n```yaml\n{LOST}```", f"```yaml\n{GOOD}```")
+    found = await draft(model, NOTED)
+    assert (found.note, found.repairs, found.text) == ("It guesses.", 1, GOOD)
+    assert "Write the analysis first" in model.requests[0].messages[1].text
+    # A repair is asked for the workflow alone: the analysis is kept.
+    assert "analysis" not in "".join(turn.text for turn in model.requests[1].messages)
+    assert spoken(found, "yaml", "analysis") == f"It guesses.\n\n```yaml\n{GOOD.strip()}\n```"
+
+
+async def test_a_note_in_json_is_written_first_and_bounded() -> None:
+    value = {"analysis": "It guesses.", **good_json()}
+    model = writer(json.dumps(value), schema=True)
+    found = await draft(model, NOTED)
+    assert (found.workflow is not None, found.note) == (True, "It guesses.")
+    schema = json.loads(json.dumps(model.requests[0].schema))
+    assert next(iter(schema["properties"])) == "analysis"
+    assert schema["properties"]["analysis"]["maxLength"] == 90
+    assert json.loads(spoken(found, "json", "analysis")) == value
+
+
+async def test_turns_follow_the_opening_and_repairs_leave_them_out() -> None:
+    turns = (Message("assistant", "EARLIER"), Message("user", "FEEDBACK"))
+    model = writer("no workflow", GOOD)
+    await draft(model, replace(REQUEST, turns=turns))
+    assert model.requests[0].messages[2:] == turns
+    assert "EARLIER" not in "".join(turn.text for turn in model.requests[1].messages)
+
+
+async def test_a_check_sends_its_errors_back_and_can_refuse() -> None:
+    seen: list[Workflow] = []
+
+    async def check(workflow: Workflow) -> list[str]:
+        seen.append(workflow)
+        return ["step X failed: no reason"] if len(seen) < 3 else []
+
+    model = writer(GOOD)
+    found = await draft(model, REQUEST, check=check)
+    assert (found.workflow, found.repairs) == (parse(GOOD).workflow, 2)
+    assert "step X failed: no reason" in model.requests[1].messages[-1].text
+    seen.clear()
+    refused = await draft(writer(GOOD), REQUEST, repairs=1, check=check)
+    assert (refused.workflow, refused.errors) == (None, ("step X failed: no reason",))
