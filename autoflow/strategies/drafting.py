@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from autoflow.core.model import Model, Sampling
+from autoflow.core.model import Feature, Model, Reply, Request, Sampling
 from autoflow.core.strategy import Situation
 from autoflow.errors import ProviderError
 from autoflow.generator.draft import Check, Draft, DraftRequest, Form, Limits, answer_of, conversation, draft
@@ -100,3 +100,31 @@ async def fitted(
                     raise
         request = less
     raise ValueError("there is nothing to ask")
+
+
+class Heard:
+    """A model that remembers the key of the first request it answered: where the run's ledger keeps the prompt."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the model within."""
+        return self._model.name
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """Of the model within."""
+        return self._model.features
+
+    async def complete(self, request: Request) -> Reply:
+        """The answer of the model within."""
+        reply = await self._model.complete(request)
+        if self.key is None:
+            self.key = request.key(self._model.name)
+        return reply
+
+    async def aclose(self) -> None:
+        """The model belongs to the run: nothing to release."""
