@@ -288,6 +288,7 @@ class Counting:
     """The levels in turn; remembers the rounds in which it was asked."""
 
     name = "counting"
+    splits = ("train", "validation")
 
     def __init__(self) -> None:
         self.rounds: list[int] = []
@@ -400,6 +401,7 @@ class Fixed:
     """A strategy that proposes the same workflow once."""
 
     name = "fixed"
+    splits = ("train", "validation")
 
     async def propose(self, situation: Situation) -> Sequence[Proposal]:
         assert isinstance(situation.rng, random.Random)

@@ -237,6 +237,7 @@ async def test_the_trials_of_an_improving_run_are_judged_by_id_and_split(tmp_pat
 
     class Once:
         name = "once"
+        splits = ("train", "validation")
 
         async def propose(self, situation: Any) -> Any:
             from autoflow.core.strategy import Proposal

@@ -132,6 +132,17 @@ class Tried:
     """`None` with a fault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be otherwise in a run."""
+
+    visit: int
+    """Index of the visit in `Trace.steps`."""
+
+    result: Json
+    """In the place of the visit's result; on a decision, a label."""
+
+
 class Laboratory(Protocol):
     """What a strategy may look into and try out on train and validation tasks before it proposes.
 
@@ -155,14 +166,15 @@ class Laboratory(Protocol):
         """
         ...
 
-    async def rerun(self, workflow: Workflow, split: str, task: str, visit: int, result: Json) -> Tried:
-        """That run again from its visit `visit` (an index of `Trace.steps`), with `result` in the place of its result.
+    async def rerun(self, workflow: Workflow, split: str, task: str, changes: Sequence[Change]) -> Tried:
+        """That run again with results replaced, each change in the run that the one before it led to.
 
-        Steps before are not run again; on a decision, `result` is a label.
+        Steps before a change are not run again. Where a change before the last ended in a fault, the last is not made,
+        and the result has no value.
 
         Raises:
             UnknownNameError: As for `trace`, and for an unknown label.
-            UsageError: If there is no such run or visit, or the result does not fit the step's output.
+            UsageError: If there is no such run or visit, or a result does not fit the step's output.
             BudgetExhaustedError: Before the call that would pass a limit.
         """
         ...
@@ -195,6 +207,12 @@ class Strategy(Protocol):
     @property
     def name(self) -> str:
         """As on the command line."""
+        ...
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that its candidates are scored on, "validation" among them. Where "train" is not, train tasks are
+        only what the strategy tries in the laboratory."""
         ...
 
     async def propose(self, situation: Situation) -> Sequence[Proposal]:

@@ -316,7 +316,7 @@ def conversation(request: DraftRequest, form: Form) -> tuple[Message, ...]:
     """The turns that a draft answers: what never changes first."""
     limits = request.limits
     known = usable(request.cards, form)
-    cards = tuple(_card_line(card, form, request.describe_cards) for card in known)
+    cards = tuple(card_line(card, form, request.describe_cards) for card in known)
     answer = "" if request.answer is None else _clipped(_json(request.answer), _ANSWER_CHARS)
     system: SystemPrompt | OutlinePrompt | TaskOutlinePrompt
     user: RequestPrompt | TaskRequestPrompt
@@ -587,7 +587,8 @@ def _extracted(text: str) -> _Extracted:
     )
 
 
-def _card_line(card: Card, form: Form, describe: bool) -> str:
+def card_line(card: Card, form: Form, describe: bool) -> str:
+    """An operator as a generator reads it."""
     if form == "outline":
         # A small model finds a name by what stands before it, and copies it as it will have to write it.
         said = f"{card.description.rstrip('.')} " if describe else ""

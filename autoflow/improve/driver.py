@@ -287,6 +287,9 @@ class _Driver:
         if number:
             reason = trial.proposal.reason
             self._tell("draft", f"{trial.id}: {len(workflow.steps)} steps, {reason}", number, trial.id)
+        if "train" not in self._strategy.splits:
+            self._trials.append(trial)
+            return
         try:
             train = await self._on(trial, self._benchmark.train, "train")
         except (BudgetReachedError, Interrupted, ProviderGoneError) as error:
@@ -339,13 +342,13 @@ class _Driver:
         if twin is not None and twin.id != trial.id:
             trial = replace(trial, train=twin.train, validation=twin.validation)
             self._trials[[item.id for item in self._trials].index(trial.id)] = trial
-        elif trial.train is not None:
-            said = f"{trial.id}: train {self._said(trial.train)}"
+        elif workflow is not None:
+            parts = [f"train {self._said(trial.train)}"] if trial.train is not None else []
             if trial.validation is not None:
-                said += f"; validation {self._said(trial.validation)}"
+                parts.append(f"validation {self._said(trial.validation)}")
                 if trial.validation.dropped is not None:
-                    said += f"; {dropped_text(trial.validation.dropped)}"
-            self._tell("scored", said, trial.round, trial.id)
+                    parts.append(dropped_text(trial.validation.dropped))
+            self._tell("scored", f"{trial.id}: {'; '.join(parts)}", trial.round, trial.id)
         if trial.id not in known:
             self._ledger.add_trial(trial)
         if workflow is not None:

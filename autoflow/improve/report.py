@@ -236,7 +236,7 @@ class ImproveReport:
             interval_cell(validation.interval if validation else None),
             *("-" if item.interval is None else f"{item.interval.mean:.3f}" for item in row.secondary),
             "-" if validation is None or validation.interval is None else str(validation.interval.n),
-            "-" if row.train is None else str(row.train.unscored + (validation.unscored if validation else 0)),
+            _unscored_cell(row),
             str(row.spend.calls) if row.valid else "-",
             str(row.spend.tokens) if row.valid else "-",
             "-" if seconds is None else f"{seconds:.1f}",
@@ -329,6 +329,11 @@ def _measured_json(measured: Measured) -> dict[str, Json]:
 
 def _comparison_json(comparison: Comparison | None, p_holm: float | None) -> dict[str, Json] | None:
     return None if comparison is None else {**asdict(comparison), "p_holm": p_holm}
+
+
+def _unscored_cell(row: Row) -> str:
+    scored = [item.unscored for item in (row.train, row.validation) if item is not None]
+    return str(sum(scored)) if scored else "-"
 
 
 def _mean_cell(measured: Measured | None) -> str:

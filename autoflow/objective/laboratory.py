@@ -1,13 +1,13 @@
 """Where a strategy looks into recorded runs and tries things out: every run in it is metered, judged and recorded."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autoflow.core.benchmark import Benchmark
-from autoflow.core.json import Json, canonical, digest
+from autoflow.core.json import digest
 from autoflow.core.model import Feature, Model, Reply, Request
 from autoflow.core.score import Scorer
-from autoflow.core.strategy import Tried
+from autoflow.core.strategy import Change, Tried
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.core.workflow import Workflow
@@ -90,19 +90,29 @@ class Bench:
         """See `Laboratory.trace`."""
         return self._ledger.trace(Place(workflow.fingerprint(), split, self._task(split, task).id, 0))
 
-    async def rerun(self, workflow: Workflow, split: str, task: str, visit: int, result: Json) -> Tried:
+    async def rerun(self, workflow: Workflow, split: str, task: str, changes: Sequence[Change]) -> Tried:
         """See `Laboratory.rerun`."""
-        found = self.trace(workflow, split, task)
+        if not changes:
+            raise UsageError("a re-run needs a change")
+        *earlier, last = changes
+        if earlier:
+            before = await self.rerun(workflow, split, task, earlier)
+            if before.trace is None:
+                return before
+            found: Trace | None = before.trace
+        else:
+            found = self.trace(workflow, split, task)
         if found is None:
             raise UsageError(f"workflow {workflow.name!r} was not run on {split} task {task!r}: it cannot be re-run")
-        change = changed(found, visit, result)
-        step = workflow.step(change.records[-1].step)
-        fault = None if step.output is None else fault_of_value(result, step.output)
+        run = changed(found, last.visit, last.result)
+        step = workflow.step(run.records[-1].step)
+        fault = None if step.output is None else fault_of_value(last.result, step.output)
         if fault is not None:
             raise UsageError(f"this cannot be the result of step {step.name!r}: {fault}")
         # The wish itself names the place: an equal one is answered from the ledger.
-        place = f"{split}/{RERUN} {visit} {digest(canonical(result))[:16]}"
-        return await self._scored(_Changing(self._interpreter, change), workflow, self._task(split, task), place)
+        wish = digest([[change.visit, change.result] for change in changes])
+        place = f"{split}/{RERUN} {wish[:16]}"
+        return await self._scored(_Changing(self._interpreter, run), workflow, self._task(split, task), place)
 
     async def _scored(self, runner: Runner, workflow: Workflow, task: Task, split: str) -> Tried:
         _look(self._stop)
@@ -122,12 +132,12 @@ class Bench:
 class _Changing:
     """Runs one changed run."""
 
-    def __init__(self, interpreter: Interpreter, change: Changed) -> None:
+    def __init__(self, interpreter: Interpreter, begun: Changed) -> None:
         self._interpreter = interpreter
-        self._change = change
+        self._begun = begun
 
     async def run(self, workflow: Workflow, task: Task, *, sample: int = 0) -> Trace:
-        return await self._interpreter.run(workflow, task, sample=sample, changed=self._change)
+        return await self._interpreter.run(workflow, task, sample=sample, changed=self._begun)
 
 
 def _look(stop: asyncio.Event | None) -> None:

@@ -20,7 +20,7 @@ from autoflow.language.dump import dump
 from autoflow.prompts import render
 from autoflow.strategies import options
 from autoflow.strategies.drafting import fitted, opening, size_of
-from autoflow.strategies.evidence import FailingTask, clipped, failing, scored
+from autoflow.strategies.evidence import FailingTask, clipped, complete, failing, scored
 
 NOTE = "modification"
 TOP = 3
@@ -186,7 +186,7 @@ class AFlow:
         )
 
     def _parent(self, rounds: Sequence[Trial], rng: random.Random) -> Trial:
-        first, others = rounds[0], sorted(rounds[1:], key=lambda trial: -_score(trial))
+        first, others = rounds[0], sorted(rounds[1:], key=_rank)
         pool = [first, *others[: self.pool - 1]]
         chances = probabilities([_score(trial) for trial in pool], alpha=self.alpha, lam=self.lam)
         return rng.choices(pool, chances)[0]
@@ -298,6 +298,11 @@ def _modification(found: Draft, parent: Workflow) -> str:
 def _score(trial: Trial) -> float:
     assert trial.validation is not None and trial.validation.mean is not None  # noqa: S101, PT018  a scored one
     return trial.validation.mean
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    """A place to sort by: what lost a race, and so has a score on few tasks, comes last."""
+    return (trial.validation is not None and not complete(trial.validation), -_score(trial))
 
 
 def _folded(text: str) -> str:

@@ -1,13 +1,17 @@
 """How strategies ask for a workflow: what every request says, in a size that the generator can take."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from autoflow.core.model import Feature, Model, Reply, Request, Sampling
 from autoflow.core.strategy import Situation
 from autoflow.errors import ProviderError
 from autoflow.generator.draft import Check, Draft, DraftRequest, Form, Limits, answer_of, conversation, draft
 from autoflow.strategies.evidence import TASK_CHARS, clipped
+
+T = TypeVar("T")
 
 MAX_CANDIDATES = 1000
 """Bound on the drafts of a round; sample indices are counted on it."""
@@ -67,6 +71,17 @@ def opening(
         sampling=sampling,
         sample=situation.round * MAX_CANDIDATES + index,
     )
+
+
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """The results, in order. All finish before an error passes on: what was paid for is on record on a resume."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    results: list[T] = []
+    for item in found:
+        if isinstance(item, BaseException):
+            raise item
+        results.append(item)
+    return results
 
 
 async def fitted(

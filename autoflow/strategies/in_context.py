@@ -2,7 +2,6 @@
 better one. AutoFlow's method for closed models (arXiv:2407.12821), with cards, lint, repair and bounded history added.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast, get_args
@@ -13,7 +12,7 @@ from autoflow.errors import UsageError
 from autoflow.generator.draft import Draft, DraftRequest, Form, answer_of, form_of, written
 from autoflow.prompts import render
 from autoflow.strategies import options
-from autoflow.strategies.drafting import MAX_CANDIDATES, fitted, opening, size_of
+from autoflow.strategies.drafting import MAX_CANDIDATES, fitted, opening, size_of, together
 from autoflow.strategies.evidence import (
     ERROR_CHARS,
     FailingTask,
@@ -50,6 +49,7 @@ class InContext:
     """The options, as on the command line."""
 
     name: ClassVar[str] = "in-context"
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
 
     rounds: int = 10
     candidates: int = 1
@@ -105,25 +105,18 @@ class InContext:
         best = best_trial(situation.trials)
         # Drawn before any call, so that the order in which calls return changes nothing.
         seeds = [situation.rng.randrange(2**31) for _ in range(self.candidates)]
-        # All finish before an error passes on: what was paid for is on record when the run resumes.
-        drafts = await asyncio.gather(
-            *(self._draft(situation, index, seed) for index, seed in enumerate(seeds)), return_exceptions=True
-        )
-        proposals = []
-        for found in drafts:
-            if isinstance(found, BaseException):
-                raise found
-            proposals.append(
-                Proposal(
-                    workflow=found.workflow,
-                    text=found.text,
-                    reason="first draft" if best is None else f"refines {best.id}, {scored(best.train)}",
-                    parent=None if best is None else best.id,
-                    errors=found.errors,
-                    repairs=found.repairs,
-                )
+        drafts = await together(self._draft(situation, index, seed) for index, seed in enumerate(seeds))
+        return [
+            Proposal(
+                workflow=found.workflow,
+                text=found.text,
+                reason="first draft" if best is None else f"refines {best.id}, {scored(best.train)}",
+                parent=None if best is None else best.id,
+                errors=found.errors,
+                repairs=found.repairs,
             )
-        return proposals
+            for found in drafts
+        ]
 
     async def _draft(self, situation: Situation, index: int, seed: int) -> Draft:
         """One draft, on as much evidence as fits into `prompt_chars` and the model takes."""

@@ -11,7 +11,7 @@ def check(options: Any, *, zero: Collection[str] = (), words: Mapping[str, Colle
     """Refuse options, a dataclass instance, that do not fit the types and kinds of their defaults.
 
     A whole number stays one, a number may be whole, true or false is neither; `None` passes where it is the default.
-    Numbers are above 0, those in `zero` at least 0; a text is one of `words`.
+    Numbers are above 0, those in `zero` at least 0; a text named in `words` is one of those.
 
     Raises:
         UsageError: Naming the first that does not fit, and what would.
@@ -29,6 +29,8 @@ def _wanted(item: "Field[Any]", zero: Collection[str], words: Mapping[str, Colle
     if item.name in words:
         known = words[item.name]
         return lambda value: value in known, f"one of {', '.join(known)}"
+    if isinstance(item.default, str):
+        return lambda value: isinstance(value, str), "a text"
     if isinstance(item.default, bool):
         return lambda value: isinstance(value, bool), "true or false"
     kinds = (int, float) if isinstance(item.default, float) else (int,)

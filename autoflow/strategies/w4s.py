@@ -5,7 +5,6 @@ validation tasks are fixed, feedback shows failing cases alone and compares with
 within an episode. What RLAO needs of a turn stands in its trials' notes: see `autoflow.core.reward`.
 """
 
-import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +25,12 @@ from autoflow.generator.draft import (
 )
 from autoflow.prompts import render
 from autoflow.strategies import options
-from autoflow.strategies.drafting import LARGE, MAX_CANDIDATES, Heard, fitted, opening, size_of
-from autoflow.strategies.evidence import FailingTask, failing, scored
+from autoflow.strategies.drafting import LARGE, MAX_CANDIDATES, Heard, fitted, opening, size_of, together
+from autoflow.strategies.evidence import FailingTask, complete, failing, scored
 from autoflow.strategies.seeds import seeds
 
 NOTE = "analysis"
-EXAMPLES = ("cot", "cot_sc")
+EXAMPLES = ("cot", "cot_sc", "code")
 MAX_TOKENS = 4096
 _WISH = (
     "Analyse the last workflow and what became of it, then write a workflow that scores higher."
@@ -141,17 +140,9 @@ class W4S:
         # Drawn before any call, so that the order in which calls return changes nothing.
         task = situation.rng.choice(situation.benchmark.train).id
         seeds_ = [situation.rng.randrange(2**31) for _ in range(self.candidates)]
-        found = await asyncio.gather(
-            *(self._candidate(situation, course, task, index, seed) for index, seed in enumerate(seeds_)),
-            return_exceptions=True,
+        return await together(
+            self._candidate(situation, course, task, index, seed) for index, seed in enumerate(seeds_)
         )
-        proposals = []
-        for item in found:
-            # All finish before an error passes on: what was paid for is on record when the run resumes.
-            if isinstance(item, BaseException):
-                raise item
-            proposals.append(item)
-        return proposals
 
     def course(self, trials: Sequence[Trial]) -> Course:
         """Which workflow each turn brought on, told from the trials."""
@@ -160,7 +151,7 @@ class W4S:
         for number in sorted({trial.round for trial in trials} - {0}):
             best = max(
                 (trial for trial in trials if trial.round == number and _value(trial) > self.discard),
-                key=_value,
+                key=lambda trial: (trial.validation is not None and complete(trial.validation), _value(trial)),
                 default=None,
             )
             if best is None:

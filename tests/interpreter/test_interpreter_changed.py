@@ -1,7 +1,7 @@
 """A run taken up from another one's records, one result changed."""
 
 import pytest
-from interpreter_helpers import Answering, decision, echo, flow, path, process, run, terminal
+from interpreter_helpers import TASK, Answering, decision, echo, flow, path, process, run, terminal
 
 from autoflow.errors import UsageError
 from autoflow.interpreter.approval import Verdict
@@ -63,4 +63,4 @@ async def test_a_changed_run_is_not_approved_step_by_step() -> None:
         return Verdict("approve")
 
     with pytest.raises(UsageError, match="neither approved"):
-        await Interpreter(judge("good"), {}).run(LOOP, None, approve=approve, changed=changed(first, 0, "x"))  # type: ignore[arg-type]
+        await Interpreter(judge("good"), {}).run(LOOP, TASK, approve=approve, changed=changed(first, 0, "x"))

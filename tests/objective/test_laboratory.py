@@ -11,7 +11,7 @@ from autoflow.core.budget import Budget
 from autoflow.core.model import Feature, Reply, Request, Usage
 from autoflow.core.operator import Card, Invocation
 from autoflow.core.score import Score
-from autoflow.core.strategy import Cost
+from autoflow.core.strategy import Change, Cost
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.core.workflow import Step, Workflow
@@ -118,7 +118,7 @@ async def test_a_re_run_goes_on_from_the_changed_step_and_shows_what_it_changes(
     room = Room(tmp_path)
     await room.bench.attempt(FLOW, "train-1")
     before, runs = len(room.model.asked), room.prices.runs
-    tried = await room.bench.rerun(FLOW, "train", "train-1", 0, "3 euro")
+    tried = await room.bench.rerun(FLOW, "train", "train-1", [Change(0, "3 euro")])
     assert tried.result.value == 1.0
     assert room.prices.runs == runs
     assert len(room.model.asked) == before + 2
@@ -131,46 +131,61 @@ async def test_a_re_run_goes_on_from_the_changed_step_and_shows_what_it_changes(
 async def test_a_decision_is_changed_by_its_label(tmp_path: Path) -> None:
     room = Room(tmp_path)
     await room.bench.attempt(FLOW, "train-1")
-    tried = await room.bench.rerun(FLOW, "train", "train-1", 1, "yes")
+    tried = await room.bench.rerun(FLOW, "train", "train-1", [Change(1, "yes")])
     assert tried.trace is not None
     assert [record.step for record in tried.trace.steps] == ["look up", "is it dear", "haggle", "done"]
     assert tried.result.value == 1.0
     with pytest.raises(UnknownNameError, match="unknown label 'perhaps'; there are: yes, no"):
-        await room.bench.rerun(FLOW, "train", "train-1", 1, "perhaps")
+        await room.bench.rerun(FLOW, "train", "train-1", [Change(1, "perhaps")])
 
 
 async def test_a_changed_terminal_is_judged_without_a_call(tmp_path: Path) -> None:
     room = Room(tmp_path)
     await room.bench.attempt(FLOW, "train-1")
     asked = len(room.model.asked)
-    assert (await room.bench.rerun(FLOW, "train", "train-1", 2, "3 euro")).result.value == 1.0
+    assert (await room.bench.rerun(FLOW, "train", "train-1", [Change(2, "3 euro")])).result.value == 1.0
     assert len(room.model.asked) == asked
     with pytest.raises(UsageError, match="cannot be the result of step 'done'"):
-        await room.bench.rerun(FLOW, "train", "train-1", 2, ["3 euro"])
+        await room.bench.rerun(FLOW, "train", "train-1", [Change(2, ["3 euro"])])
 
 
 async def test_the_same_re_run_after_a_kill_costs_nothing(tmp_path: Path) -> None:
     first = Room(tmp_path)
     await first.bench.attempt(FLOW, "train-1")
-    tried = await first.bench.rerun(FLOW, "train", "train-1", 0, "3 euro")
+    tried = await first.bench.rerun(FLOW, "train", "train-1", [Change(0, "3 euro")])
     first.ledger.close()
     second = Room(tmp_path)
-    assert await second.bench.rerun(FLOW, "train", "train-1", 0, "3 euro") == tried
+    assert await second.bench.rerun(FLOW, "train", "train-1", [Change(0, "3 euro")]) == tried
     assert second.model.asked == []
     # A re-run is no score of the workflow.
     assert [result.place.task for result in second.ledger.results(FLOW.fingerprint(), "train")] == ["train-1"]
+
+
+async def test_changes_follow_one_another(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    await room.bench.attempt(FLOW, "train-1")
+    changes = [Change(1, "yes"), Change(2, "now 30 euro")]
+    tried = await room.bench.rerun(FLOW, "train", "train-1", changes)
+    assert tried.trace is not None
+    assert [record.result for record in tried.trace.steps][1:] == ["yes", "now 30 euro", "12 euro"]
+    assert tried.result.value == 0.0
+    asked = len(room.model.asked)
+    assert (await room.bench.rerun(FLOW, "train", "train-1", changes[:1])).result.value == 1.0
+    assert len(room.model.asked) == asked
+    with pytest.raises(UsageError, match="needs a change"):
+        await room.bench.rerun(FLOW, "train", "train-1", [])
 
 
 async def test_what_was_not_run_has_no_trace_and_cannot_be_re_run(tmp_path: Path) -> None:
     room = Room(tmp_path)
     assert room.bench.trace(FLOW, "train", "train-2") is None
     with pytest.raises(UsageError, match="was not run on train task 'train-2'"):
-        await room.bench.rerun(FLOW, "train", "train-2", 0, "3 euro")
+        await room.bench.rerun(FLOW, "train", "train-2", [Change(0, "3 euro")])
     await room.bench.attempt(FLOW, "train-2")
     with pytest.raises(UsageError, match="there is none with the index 9"):
-        await room.bench.rerun(FLOW, "train", "train-2", 9, "3 euro")
+        await room.bench.rerun(FLOW, "train", "train-2", [Change(9, "3 euro")])
     with pytest.raises(UsageError, match="needs a result"):
-        await room.bench.rerun(FLOW, "train", "train-2", 0, None)
+        await room.bench.rerun(FLOW, "train", "train-2", [Change(0, None)])
 
 
 @pytest.mark.parametrize("split", ["test", "train/rerun 0 x"])
