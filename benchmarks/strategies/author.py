@@ -50,7 +50,9 @@ _FINDING = re.compile(
     r"  its result: (?P<result>[^\n]*)",
     re.MULTILINE,
 )
-_VISIT = re.compile(r"^(?P<label>\d+\. [^\n]*) \([^()\n]*\)\n  instruction: [^\n]*\n  result: (?P<result>[^\n]*)", re.MULTILINE)
+_VISIT = re.compile(
+    r"^(?P<label>\d+\. [^\n]*) \([^()\n]*\)\n  instruction: [^\n]*\n  result: (?P<result>[^\n]*)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)

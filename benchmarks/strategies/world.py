@@ -1,12 +1,13 @@
 """A world in which every workflow's true score is known: orders to be totted up, each with peculiarities.
 
-A task is an order with up to two peculiarities out of eight. A workflow solves it if every peculiarity is dealt with, and
-each is dealt with by something that stands in the workflow: a sentence in the instruction of the step whose work it
-is, an operator, or a step of its own. The model that carries workflows out is a function of what it is asked. It does
-what its instructions say, at most `CAPACITY` special rules a step, and reports in plain words what it left undone.
+A task is an order with up to two peculiarities out of eight. A workflow solves it if every peculiarity is dealt with,
+and each is dealt with by something that stands in the workflow: a sentence in the instruction of the step whose work
+it is, an operator, or a step of its own. The model that carries workflows out is a function of what it is asked. It
+does what its instructions say, at most `CAPACITY` special rules a step, and reports in plain words what it left
+undone.
 
-The best reachable score is 1. Scores are noisy: a share `noise` of (workflow, task) pairs is judged the wrong way round,
-always the same; a share `faults` of first calls fails as a provider does.
+The best reachable score is 1. Scores are noisy: a share `noise` of (workflow, task) pairs is judged the wrong way
+round, always the same; a share `faults` of first calls fails as a provider does.
 """
 
 import hashlib
@@ -53,10 +54,14 @@ class Need:
 
 
 NEEDS = (
-    Need("dozens", "bolts by the dozen", "read", "Convert dozens to pieces.", "dozens left as they are", "pieces counted"),
+    Need(
+        "dozens", "bolts by the dozen", "read", "Convert dozens to pieces.", "dozens left as they are", "pieces counted"
+    ),
     Need("returns", "some of it sent back", "read", "Leave out what was sent back.", "returns still in", "returns out"),
     Need("dollars", "prices in dollars", "work", "Change dollars to euros.", "sum still in dollars", "sum in euros"),
-    Need("discount", "a discount of a tenth", "work", "Take off the discount.", "discount not taken off", "discount off"),
+    Need(
+        "discount", "a discount of a tenth", "work", "Take off the discount.", "discount not taken off", "discount off"
+    ),
     Need("tax", "tax to be added", "work", "Add the tax.", "tax not added", "tax added"),
     Need("cents", "a till without cents", "answer", "Round to whole euros.", "odd cents kept", "rounded"),
 )
@@ -90,7 +95,14 @@ def optimum() -> Workflow:
         (
             Step("read", "process", f"{read.instruction} {rules['read']}", next="check"),
             Step("check", "process", "Check the lines against the order and clear up smudges.", next="work"),
-            Step("work", "process", f"{work.instruction} {rules['work']}", operator="ensemble", parameters={"samples": 15}, next="answer"),
+            Step(
+                "work",
+                "process",
+                f"{work.instruction} {rules['work']}",
+                operator="ensemble",
+                parameters={"samples": 15},
+                next="answer",
+            ),
             Step("answer", "terminal", f"{answer.instruction} {rules['answer']}"),
         ),
     )
@@ -167,7 +179,7 @@ _ROLES = {
 
 def role_of(instruction: str) -> str:
     """What a step is about, by its first words; one that names no part of the work does all of it."""
-    first = instruction.split(".")[0]
+    first = instruction.split(".", maxsplit=1)[0]
     found = [(match.start(), role) for role, words in _ROLES.items() if (match := words.search(first))]
     return min(found)[1] if found else "all"
 

@@ -56,7 +56,8 @@ def test_every_import_of_the_package_is_declared(root: Path, declared: dict[str,
     files = [*(root / "autoflow").rglob("*.py"), *(set((root / "benchmarks").rglob("*.py")) - measurements)]
     allowed = set().union(*(names for extra, names in declared.items() if extra != "dev"))
     # Scripts that measure use the made-up runs and servers of the tests.
-    helpers = {path.stem for folder in ("tests", "benchmarks/performance") for path in (root / folder).rglob("*.py")}
+    folders = ("tests", "benchmarks/performance", "benchmarks/strategies")
+    helpers = {path.stem for folder in folders for path in (root / folder).rglob("*.py")}
     assert _undeclared(files, allowed, {"benchmark", *helpers}) == []
 
 
