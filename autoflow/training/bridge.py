@@ -7,6 +7,7 @@ reply cache, the ledger and every model, as it does elsewhere.
 import asyncio
 import concurrent.futures
 import contextlib
+import ctypes
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -14,8 +15,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Abandoned(Exception):  # noqa: N818  nobody waits for the thread any more
-    """The loop's side was cancelled: the thread is to end at once."""
+LAST_WORDS_S = 60.0
+# How long an abandoned thread is waited for. Ended with the program, in the middle of a computation, it aborts it.
+
+
+class Abandoned(BaseException):
+    """Nobody waits for the thread any more: it is to end at once. No library's `except Exception` may keep it."""
 
 
 class Bridge:
@@ -25,6 +30,7 @@ class Bridge:
         self._loop = loop
         self._stop = stop
         self._abandoned = threading.Event()
+        self._pending: set[concurrent.futures.Future[Any]] = set()
 
     @property
     def stopping(self) -> bool:
@@ -50,12 +56,15 @@ class Bridge:
             work.close()
             raise Abandoned
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._pending.add(future)
 
         def wait() -> T:
             try:
                 return future.result()
             except concurrent.futures.CancelledError as error:
                 raise Abandoned from error
+            finally:
+                self._pending.discard(future)
 
         return wait
 
@@ -72,15 +81,20 @@ class Bridge:
         if not self._abandoned.is_set():
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def abandon(self) -> None:
-        """Make the thread end at its next word with the loop."""
+    def abandon(self, thread: threading.Thread) -> None:
+        """Make `thread`, the one that this bridge is for, end within the operation it is in. From the loop."""
         self._abandoned.set()
+        for future in tuple(self._pending):
+            future.cancel()
+        if thread.ident is not None and thread.is_alive():
+            # Raised between two of the thread's own instructions; a computation in a library is finished first.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Abandoned))
 
 
 async def in_thread(work: Callable[[Bridge], T], stop: asyncio.Event | None = None) -> T:
     """Run `work` in a thread of its own and wait for it; the loop stays free meanwhile.
 
-    Cancelled, it does not wait for the thread, which ends when it next turns to the bridge.
+    Cancelled, it ends the thread within the operation that it is in.
     """
     loop = asyncio.get_running_loop()
     bridge = Bridge(loop, stop)
@@ -106,9 +120,11 @@ async def in_thread(work: Callable[[Bridge], T], stop: asyncio.Event | None = No
             loop.call_soon_threadsafe(_finish, result, fault)
 
     # A daemon: a second Ctrl-C must end the program although a trainer is in the middle of a step.
-    threading.Thread(target=_run, name="autoflow-trainer", daemon=True).start()
+    thread = threading.Thread(target=_run, name="autoflow-trainer", daemon=True)
+    thread.start()
     try:
         return await done
     except asyncio.CancelledError:
-        bridge.abandon()
+        bridge.abandon(thread)
+        await asyncio.to_thread(thread.join, LAST_WORDS_S)
         raise

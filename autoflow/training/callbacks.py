@@ -3,21 +3,36 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
-from autoflow.training.bridge import Bridge
-
 STATE = "autoflow.json"
 """Of a checkpoint: what the judge must know to go on. Written last, so that its presence says that all is there."""
+
+
+class Watched(Protocol):
+    """Who waits for the trainer's thread: `autoflow.training.bridge.Bridge`."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a person asked to stop after the step in hand."""
+        ...
+
+    def check(self) -> None:
+        """End the thread, by an exception, if nobody waits for it any more."""
+        ...
+
+    def tell(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Have `function` called, without waiting."""
+        ...
 
 
 class Following(TrainerCallback):
     """Follows one training run from within its thread."""
 
     def __init__(
-        self, bridge: Bridge, on_progress: Callable[[Mapping[str, Any]], None], state: Callable[[], Mapping[str, Any]]
+        self, bridge: Watched, on_progress: Callable[[Mapping[str, Any]], None], state: Callable[[], Mapping[str, Any]]
     ) -> None:
         """`on_progress` is called on the event loop with what each step logs; `state` gives what `STATE` keeps."""
         self._bridge = bridge

@@ -26,6 +26,9 @@ class Sampled:
     finished: bool = True
     """Whether it came to an end by itself; False where the length limit cut it off."""
 
+    tokens: tuple[int, ...] = ()
+    """As it was drawn, its end included; empty where that is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:

@@ -51,7 +51,6 @@ def sample(
 
 def decoded(tokenizer: Any, tokens: Sequence[int], ends: Sequence[int]) -> Sampled:
     """The text of sampled tokens, up to the first that ends it."""
-    for place, token in enumerate(tokens):
-        if token in ends:
-            return Sampled(tokenizer.decode(tokens[:place], skip_special_tokens=True))
-    return Sampled(tokenizer.decode(tokens, skip_special_tokens=True), finished=False)
+    end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
+    return Sampled(text, end is not None, tuple(tokens if end is None else tokens[: end + 1]))

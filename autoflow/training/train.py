@@ -402,9 +402,10 @@ def progress_line(logs: Mapping[str, Any], samples: int) -> str:
         parts.append(f"KL {logs['kl']:.4f}")
     if samples:
         parts.append(f"{samples} samples")
-    for name, text in (("unscored", "unscored"), ("flat", "groups without spread")):
-        if logs.get(name):
-            parts.append(f"{logs[name]:.0f} {text}")
+    if logs.get("unscored"):
+        parts.append(f"{logs['unscored']:.0f} unscored")
+    if logs.get("flat"):
+        parts.append(f"{logs['flat']:.0f} group{'s' if logs['flat'] > 1 else ''} without spread")
     if "step_time" in logs:
         parts.append(f"{logs['step_time']:.1f} s")
     return f"{start} {', '.join(parts)}"

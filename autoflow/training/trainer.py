@@ -51,8 +51,16 @@ def quiet() -> None:
     datasets.disable_progress_bars()
 
 
-def build(config: TrainConfig, material: Material, folder: Path, following: Following, look: Look | None = None) -> Any:
-    """The trainer, ready for `train`. Checkpoints go below `folder`.
+def build(
+    config: TrainConfig,
+    material: Material,
+    folder: Path,
+    following: Following,
+    look: Look | None = None,
+    *,
+    wrap: Callable[[type], type] = lambda kind: kind,
+) -> Any:
+    """The trainer, ready for `train`. Checkpoints go below `folder`. `wrap` makes the class that is made of TRL's.
 
     Raises:
         UsageError: For arguments that do not fit, and a model that cannot be loaded.
@@ -92,7 +100,7 @@ def build(config: TrainConfig, material: Material, folder: Path, following: Foll
     if look is not None:
         # Never read: only the constructor asks for it.
         options["eval_dataset"] = rows.select([0])
-    trainer = looking(kind, look)(train_dataset=rows, **options)
+    trainer = looking(wrap(kind), look)(train_dataset=rows, **options)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

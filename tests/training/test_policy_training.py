@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 METHODS = ("reinforce", "grpo")
+WEIGHTS = [("reinforce", {"rank": 2, "alpha": 4}), ("grpo", None), ("grpo", {"rank": 2, "alpha": 4})]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,7 @@ def close(left: Any, right: Any, tolerance: float) -> bool:
     return all(float((left[name] - right[name]).abs().max()) <= tolerance for name in left)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("lora", [None, {"rank": 2, "alpha": 4}])
+@pytest.mark.parametrize(("method", "lora"), WEIGHTS)
 def test_zero_learning_rate_changes_nothing(method: str, lora: Any, model: Path, tmp_path: Path) -> None:
     settings = config(method, model, lora=lora, trainer={"learning_rate": 0.0})
     trainer = made(settings, tmp_path, score=scoring(letters_a))
@@ -49,7 +49,7 @@ def test_zero_learning_rate_changes_nothing(method: str, lora: Any, model: Path,
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("reward", [0.0, -0.1, 0.7])
+@pytest.mark.parametrize("reward", [-0.1, 0.7])
 def test_equal_rewards_have_no_advantage_and_change_nothing(
     method: str, reward: float, model: Path, tmp_path: Path
 ) -> None:
@@ -89,8 +89,7 @@ def test_one_batch_of_eight_equals_eight_of_one(method: str, model: Path, tmp_pa
     assert close(*found, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("lora", [None, {"rank": 2, "alpha": 4}])
+@pytest.mark.parametrize(("method", "lora"), WEIGHTS)
 def test_a_resumed_run_equals_an_uninterrupted_one(method: str, lora: Any, model: Path, tmp_path: Path) -> None:
     changes = {"max_steps": 4, "save_steps": 2}
     prompts = [{"prompt": [{"role": "user", "content": letter}], "assignment": letter} for letter in "abc"]

@@ -113,7 +113,7 @@ def test_grpo_from_the_command_line(
     assert (report["state"], report["steps"], report["samples"]) == ("complete", 2, 16)
     assert report["metrics"]["learning_rate"] == 1e-4
     assert "step 2/2: reward -0.100 (sd 0.000), loss" in err
-    assert "1 groups without spread" in err
+    assert "1 group without spread" in err
     told = json.loads((tmp_path / "run" / "adapter" / "provenance.json").read_text())
     assert told["base"]["name"] == str(model)
     assert len(told["base"]["sha256"]) == 64
@@ -227,10 +227,49 @@ async def test_a_cancelled_run_lets_go_of_its_folder(model: Path, colours: Path,
     assert info(tmp_path / "run").state == "interrupted"
 
 
-def test_misuse_is_told_with_what_would_fit(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = ["--run", str(tmp_path / "run")]
-    assert main(["train", "grpo", "--model", str(tmp_path / "nowhere"), "--benchmark", "openagi", *run]) == 2
+def test_misuse_is_told_with_what_would_fit(
+    model: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = ["--benchmark", str(colours), "--interpreter", f"scripted/{tmp_path / 'interpreter.yaml'}"]
+    assert main(["train", "grpo", "--model", str(tmp_path / "nowhere"), *shared, "--run", str(tmp_path / "a")]) == 2
     assert "there is no folder" in capsys.readouterr().err
-    flags = ["--model", str(model), "--benchmark", "openagi", "--set", "trainer.learning_rat=1"]
-    assert main(["train", "grpo", *flags, "--run", str(tmp_path / "other")]) == 2
+    flags = ["--model", str(model), "--set", "trainer.learning_rat=1", "--run", str(tmp_path / "b")]
+    assert main(["train", "grpo", *shared, *flags]) == 2
     assert "did you mean learning_rate?" in capsys.readouterr().err
+
+
+async def test_an_abandoned_thread_ends_wherever_it_is() -> None:
+    import threading
+    import time
+
+    from autoflow.training.bridge import Abandoned, Bridge, in_thread
+
+    ended: list[type[BaseException]] = []
+    busy = threading.Event()
+
+    def computing(bridge: Bridge) -> None:
+        busy.set()
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    def waiting(bridge: Bridge) -> None:
+        busy.set()
+        try:
+            bridge.wait_for(asyncio.sleep(3600))
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    for work in (computing, waiting):
+        busy.clear()
+        running = asyncio.create_task(in_thread(work))
+        await asyncio.to_thread(busy.wait)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert ended == [Abandoned, Abandoned]
+    assert not any(thread.name == "autoflow-trainer" for thread in threading.enumerate())

@@ -8,15 +8,19 @@ from autoflow.training.config import TrainConfig
 from autoflow.training.judge import Judged, Sampled
 from autoflow.training.outcome import Outcome
 
+# Turns are cut short: a real prompt would be a thousand tokens, which is most of the time of these tests.
 TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'][:80] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 LETTERS = "abcdefgh"
 
 
-def make_model(folder: Path, *, letters: str | None = LETTERS) -> Path:
-    """A random Llama. With `letters` its vocabulary is these, so that a bandit has few arms; `None`: all bytes."""
+def make_model(folder: Path, *, letters: str | None = LETTERS, spread: float = 0.02) -> Path:
+    """A random Llama. With `letters` its vocabulary is these, so that a bandit has few arms; `None`: all bytes.
+
+    `spread` is the standard deviation of its weights: an adapter can turn the output only as far as they are large.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -41,6 +45,7 @@ def make_model(folder: Path, *, letters: str | None = LETTERS) -> Path:
             num_attention_heads=2,
             num_key_value_heads=1,
             max_position_embeddings=4096,
+            initializer_range=spread,
             pad_token_id=0,
             bos_token_id=2,
             eos_token_id=3,
