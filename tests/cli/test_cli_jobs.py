@@ -241,7 +241,10 @@ def test_bench_stops_at_the_budget_with_6_and_resumes(folder: Path, capsys: pyte
         ([*BENCH, "--tasks", "99"], "99"),
         ([*BENCH, "--max-cost", "0"], "positive"),
         ([*BENCH, "--scorer", "taste"], "unknown scorer 'taste'"),
-        ([*IMPROVE, "--strategy", "luck"], "unknown strategy 'luck'; there are: adas, aflow, evolve, in-context, w4s"),
+        (
+            [*IMPROVE, "--strategy", "luck"],
+            "unknown strategy 'luck'; there are: adas, aflow, evolve, grpo, in-context, reinforce, w4s",
+        ),
         ([*IMPROVE, "--option", "speed=3"], "has no option 'speed'; there are: "),
         ([*IMPROVE, "--gate", "open"], "unknown gate 'open'; there are: all, parent"),
         (["runs", "show", "nothing"], "unknown run 'nothing'; there are: none"),
