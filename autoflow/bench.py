@@ -9,18 +9,20 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from autoflow import garbage
-from autoflow.bench_report import BenchReport, Outcome, Row, Seconds, Written, collect
+from autoflow.bench_report import BenchReport, Explained, Outcome, Row, Seconds, Written, collect
 from autoflow.benchmarks import held_out
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
 from autoflow.core.model import Model
+from autoflow.core.score import ChecksFirst
+from autoflow.core.strategy import TaskResult
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError, UsageError
@@ -32,7 +34,7 @@ from autoflow.objective.metered import Metered, Role
 from autoflow.objective.objective import Objective, Progress, Runner, Tally, result_of
 from autoflow.operators.library import library
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
-from autoflow.runs.ledger import Ledger, Place
+from autoflow.runs.ledger import Ledger, Place, Result
 from autoflow.runs.traces import Traces
 from autoflow.spool import Picked
 from autoflow.statistics import mean_interval
@@ -156,6 +158,8 @@ async def bench(
         RunError: If the folder is held by another process or holds another configuration.
     """
     chosen = tasks_of(config, split_of(config) if tasks is None else tasks)
+    if isinstance(benchmark.scorer, ChecksFirst):
+        benchmark.scorer.check(chosen)
     settled = resolved(config, workflow, benchmark)
     path = folder if folder is not None else run_path(config, workflow, benchmark, runs)
     async with AsyncExitStack() as stack:
@@ -193,7 +197,7 @@ async def bench(
                 runner = Writer(config.writing, generator, runner, benchmark, seed=config.seed, on_workflow=save)
         objective = Objective(
             benchmark.name,
-            ready(benchmark.scorer, open_metered),
+            ready(benchmark.scorer, open_metered, path),
             runner,
             run.ledger,
             epochs=config.epochs,
@@ -204,10 +208,9 @@ async def bench(
             stop=stop,
         )
         tally = await objective.record_all(workflow, chosen, config.split)
-        beside, drafts = Secondaries(benchmark.scorer), Counter[str]()
-        rows, scores = collect(
-            _rows(config, workflow, chosen, tally=tally, ledger=run.ledger, beside=beside, drafts=drafts), config.seed
-        )
+        beside, explained, drafts = Secondaries(benchmark.scorer), Explained(benchmark.scorer), Counter[str]()
+        found = _rows(config, workflow, chosen, tally, run.ledger)
+        rows, scores = collect(_noted(found, beside, explained, drafts), config.seed)
         report = BenchReport(
             folder=path,
             state=tally.ended,
@@ -218,6 +221,8 @@ async def bench(
             rows=rows,
             scores=scores,
             secondary=beside.found(config.seed),
+            groupings=explained.groupings(config.seed),
+            facts=explained.facts(),
             answered=tuple(sorted({*run.ledger.models(), *(model.answered if isinstance(model, Traces) else ())})),
             spend=run.ledger.spend(),
             timing=Timing(meter.seconds, meter.spend.cached_calls, run.ledger.failed_calls(), Seconds(rows)),
@@ -250,25 +255,38 @@ def tasks_of(config: BenchConfig, split: Sequence[Task]) -> Sequence[Task]:
     return select(split, config.tasks, config.limit, config.split, config.sample_ids)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A task with all that is known of it."""
+
+    task: Task
+    result: TaskResult
+    drawn: tuple[Result | None, ...]
+    """By epoch."""
+
+    @property
+    def done(self) -> list[Result]:
+        return [item for item in self.drawn if item is not None]
+
+
 def _rows(
-    config: BenchConfig,
-    workflow: Workflow,
-    tasks: Sequence[Task],
-    *,
-    tally: Tally,
-    ledger: Ledger,
-    beside: Secondaries,
-    drafts: Counter[str],
-) -> Iterator[Row]:
-    """A row a task. Gathered on the way: measures beside the score, and how often each reason was given."""
+    config: BenchConfig, workflow: Workflow, tasks: Sequence[Task], tally: Tally, ledger: Ledger
+) -> Iterator[_Found]:
     candidate = workflow.fingerprint()
     for index, task in enumerate(tasks):
         drawn = [ledger.result(Place(candidate, config.split, task.id, epoch)) for epoch in range(config.epochs)]
-        result = result_of(task.id, drawn, tally.reasons(index, config.epochs))
-        done = [item for item in drawn if item is not None]
-        drafts.update(item.score.reason for item in done)
+        yield _Found(task, result_of(task.id, drawn, tally.reasons(index, config.epochs)), tuple(drawn))
+
+
+def _noted(found: Iterable[_Found], beside: Secondaries, explained: Explained, drafts: Counter[str]) -> Iterator[Row]:
+    """A row a task. Gathered on the way: measures beside the score, groups, how often each reason was given."""
+    for item in found:
+        task, result, done = item.task, item.result, item.done
+        first = item.drawn[0]
+        drafts.update(draw.score.reason for draw in done)
         if result.value is not None:
-            beside.add([item.score for item in done])
+            beside.add([draw.score for draw in done])
+        explained.add(task, result.value, result.reason, done[0].score.details if done else None)
         yield Row(
             id=task.id,
             category=task.category,
@@ -276,11 +294,20 @@ def _rows(
             score=result.value,
             reason=result.reason,
             answer=result.answer,
-            details=drawn[0].score.details if drawn[0] is not None else {},
-            epochs=tuple(item.score.value if item is not None else None for item in drawn),
-            spend=total([item.spend for item in done]),
-            seconds=math.fsum(item.seconds for item in done) if done else None,
+            details=first.score.details if first is not None else {},
+            epochs=tuple(draw.score.value if draw is not None else None for draw in item.drawn),
+            spend=total([draw.spend for draw in done]),
+            seconds=math.fsum(draw.seconds for draw in done) if done else None,
         )
+
+
+def check_held_out(scorer: ChecksFirst, benchmark: str, options: Mapping[str, Json], limit: int | None) -> None:
+    """Let the scorer check that it can judge the test split, of which nothing is handed on.
+
+    Raises:
+        MissingDependencyError, DataError: Naming everything that is missing.
+    """
+    scorer.check(held_out.load_split(benchmark, "test", options=options)[:limit])
 
 
 def _written(writing: Writing, config: BenchConfig, rows: Sequence[Row], drafts: Counter[str]) -> Written:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from autoflow import __version__
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json
+from autoflow.core.score import Explains, Score, Scorer
+from autoflow.core.task import Task
 from autoflow.objective.objective import NOT_RUN
 from autoflow.spool import Spool
 from autoflow.statistics import Interval, mean_interval
@@ -70,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The tasks of one category."""
+    """The tasks of one category, or of one group in another grouping."""
 
     category: str
     interval: Interval | None
@@ -155,6 +157,12 @@ class BenchReport:
     secondary: tuple[Secondary, ...]
     """What the scorer measures beside the score, over the same tasks."""
 
+    groupings: Mapping[str, tuple[Group, ...]]
+    """The scorer's own ways to group the tasks, by name."""
+
+    facts: Mapping[str, Json]
+    """What the scorer states beside the scores."""
+
     answered: tuple[str, ...]
     """The models that answered."""
 
@@ -221,6 +229,14 @@ class BenchReport:
                 for group in self.groups
             ],
             "secondary": secondary_json(self.secondary),
+            "groupings": {
+                name: [
+                    {"group": item.category, **interval_json(item.interval), "unscored": item.unscored}
+                    for item in found
+                ]
+                for name, found in self.groupings.items()
+            },
+            "facts": _plain(self.facts),
             **({} if self.written is None else {"written": self.written.to_json()}),
             "answered": list(self.answered),
             "spend": spend_json(self.spend),
@@ -265,6 +281,11 @@ class BenchReport:
             yield "reasons: " + ", ".join(f"{reason} {count}" for reason, count in self.reasons.items())
         for group in self.groups:
             yield f"  {group.category or '(none)'}: {interval_text(group.interval)}, unscored {group.unscored}"
+        for name, found in self.groupings.items():
+            yield f"by {name}:"
+            for group in found:
+                yield f"  {group.category}: {interval_text(group.interval)}, unscored {group.unscored}"
+        yield from (f"{name}: {_stated(value)}" for name, value in self.facts.items())
         spend = self.spend
         yield (
             f"spent: {spend.calls} calls, {spend.input_tokens} tokens in, {spend.output_tokens} out,"
@@ -298,6 +319,36 @@ def collect(rows: Iterable[Row], seed: int) -> tuple[Sequence[Row], Scores]:
         not_covered=not_covered,
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
     )
+
+
+class Explained:
+    """Gathers, task by task, what a scorer has to say of its tasks beside their scores."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer if isinstance(scorer, Explains) else None
+        self._groups: dict[str, dict[str, _Some]] = {}
+        self._judged: list[tuple[Task, Score]] = []
+
+    def add(self, task: Task, value: float | None, reason: str, details: Mapping[str, Json] | None) -> None:
+        """Take in a task with its score over epochs; `details` are `None` where nothing is on record."""
+        if self._scorer is None:
+            return
+        for name, group in self._scorer.groups(task).items():
+            self._groups.setdefault(name, {}).setdefault(group, _Some()).add(value)
+        if details is not None:
+            self._judged.append((task, Score(value, reason, details)))
+
+    def groupings(self, seed: int) -> dict[str, tuple[Group, ...]]:
+        """Those with more than one group, each sorted."""
+        return {
+            name: tuple(Group(group, some.mean(seed), some.unscored) for group, some in sorted(found.items()))
+            for name, found in self._groups.items()
+            if len(found) > 1
+        }
+
+    def facts(self) -> Mapping[str, Json]:
+        """What the scorer states."""
+        return {} if self._scorer is None else self._scorer.facts(self._judged)
 
 
 class Seconds(Mapping[str, float]):
@@ -361,6 +412,14 @@ def _plain(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _stated(value: Json) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_stated(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_stated(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def laid_out(value: Json, margin: str = "") -> str:

@@ -1,7 +1,8 @@
 """What a judgement of one trace is, and what judges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from autoflow.core.json import Json
@@ -49,4 +50,39 @@ class Measures(Protocol):
     @property
     def secondary(self) -> Mapping[str, str]:
         """Key in `Score.details` -> what reports call it. The value there is in [0, 1], or a truth value."""
+        ...
+
+
+@runtime_checkable
+class ChecksFirst(Protocol):
+    """A scorer that needs more than the trace: weights, data, packages."""
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Make sure that every task can be judged; called once, before anything runs.
+
+        Raises:
+            MissingDependencyError, DataError: Naming everything that is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A scorer that leaves files for a person to look at."""
+
+    def keeping(self, folder: Path) -> Scorer:
+        """The scorer, writing below the run's folder."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A scorer that knows more ways to break its tasks down, and facts that belong beside the mean."""
+
+    def groups(self, task: Task) -> Mapping[str, str]:
+        """Grouping -> the task's group in it, for example "plan length" -> "3"."""
+        ...
+
+    def facts(self, judged: Sequence[tuple[Task, Score]]) -> Mapping[str, Json]:
+        """What the report states beside the scores, by name."""
         ...

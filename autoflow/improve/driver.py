@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoflow.baselines import find
-from autoflow.bench import BenchConfig, BenchReport, Outcome, bench
+from autoflow.bench import BenchConfig, BenchReport, Outcome, bench, check_held_out
 from autoflow.benchmarks import loader
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
 from autoflow.core.model import Model
 from autoflow.core.operator import Operator
+from autoflow.core.score import ChecksFirst
 from autoflow.core.strategy import Evaluation, Proposal, Situation, Strategy, Trial
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
@@ -108,6 +109,13 @@ async def improve(
     """
     benchmark = collaborators.benchmark or loader.load(config.benchmark, scorer=config.scorer, options=config.options)
     strategy = collaborators.strategy or make_strategy(config)
+    if isinstance(benchmark.scorer, ChecksFirst):
+        benchmark.scorer.check(
+            (*benchmark.train[: config.train_limit], *benchmark.validation[: config.validation_limit])
+        )
+        if config.shortlist:
+            # To find after hours that the test split's data is missing would be late.
+            check_held_out(benchmark.scorer, config.benchmark, config.options, config.test_limit)
     settled = resolved(config, benchmark)
     path = folder if folder is not None else run_path(config, benchmark, runs)
     async with AsyncExitStack() as stack:
