@@ -21,6 +21,14 @@ StructuralCode = Literal["wrong_input", "type_mismatch", "arity", "wrong_output"
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """A module on values that are there. Values are numbered: the task's inputs from 0, then each module's result."""
+
+    module: str
+    operands: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What running a plan came to."""
 
@@ -42,6 +50,12 @@ class Outcome:
     order_faults: tuple[str, ...] = ()
     """Restorations applied while a defect that an earlier one removes was still there, in order."""
 
+    applications: tuple[Application, ...] = ()
+    """The plan as it runs on data, in its order; empty with a code."""
+
+    result: int = 0
+    """Number of the value that is left."""
+
 
 class _Stop(Exception):  # noqa: N818 - control flow within this file
     def __init__(self, code: StructuralCode, message: str) -> None:
@@ -54,6 +68,8 @@ class _Machine:
     goal: Goal
     flat: bool
     stack: list[Value] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    applications: list[Application] = field(default_factory=list)
     removed: set[tuple[int, str]] = field(default_factory=set)
     spoilt: set[tuple[int, str]] = field(default_factory=set)
     needless: list[str] = field(default_factory=list)
@@ -63,12 +79,21 @@ class _Machine:
         matching = [index for index, item in enumerate(self.goal.inputs) if item.type == pick.type]
         if pick.index >= len(matching):
             raise _Stop("wrong_input", f"the task has {len(matching)} {pick.type} input(s), no {pick}")
-        self.stack.append(given(self.goal, matching[pick.index]))
+        self.load(matching[pick.index])
+
+    def load(self, index: int) -> None:
+        self.stack.append(given(self.goal, index))
+        self.numbers.append(index)
+
+    def note(self, module: Module, operands: Sequence[int]) -> int:
+        self.applications.append(Application(module.name, tuple(operands)))
+        return len(self.goal.inputs) + len(self.applications) - 1
 
     def apply(self, module: Module) -> None:
         if len(module.inputs) == 1:
             place = self._place(module)
             self.stack[place] = self._result(module, self.stack[place])
+            self.numbers[place] = self.note(module, (self.numbers[place],))
             return
         if len(self.stack) < len(module.inputs):
             raise _Stop("arity", f"{module.name} takes {len(module.inputs)} values, {len(self.stack)} there")
@@ -76,8 +101,10 @@ class _Machine:
         types = tuple(value.type for value in operands)
         if types != module.inputs:
             raise _Stop("type_mismatch", f"{module.name} takes {' + '.join(module.inputs)}, not {' + '.join(types)}")
-        del self.stack[-len(module.inputs) :]
+        numbers = self.numbers[-len(module.inputs) :]
+        del self.stack[-len(module.inputs) :], self.numbers[-len(module.inputs) :]
         self.stack.append(self._make(module, operands))
+        self.numbers.append(self.note(module, numbers))
 
     def _place(self, module: Module) -> int:
         wanted = module.inputs[0]
@@ -142,7 +169,8 @@ def execute(goal: Goal, plan: Sequence[Token]) -> Outcome:
     flat = not any(isinstance(token, Pick) for token in plan)
     machine = _Machine(goal, flat)
     if flat:
-        machine.stack = [given(goal, index) for index in goal.operands()]
+        for index in goal.operands():
+            machine.load(index)
     done = 0
     try:
         for token in plan:
@@ -162,4 +190,6 @@ def execute(goal: Goal, plan: Sequence[Token]) -> Outcome:
         frozenset(machine.removed - machine.spoilt),
         tuple(machine.needless),
         tuple(machine.order_faults),
+        tuple(machine.applications),
+        machine.numbers[0],
     )

@@ -1,5 +1,6 @@
 """The scorer `plan`: how much of what a task asks for its plan would achieve. No expert model runs."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoflow.core.json import Json
@@ -7,7 +8,7 @@ from autoflow.core.score import Score
 from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 
-from . import reference
+from . import breakdown, reference
 from .goal import Goal, from_json
 from .machine import Outcome, execute
 from .modules import MODULES
@@ -92,3 +93,11 @@ class PlanScorer:
             return Score(0.0, parsed.code, {"plan": plan, "source": source, **details})
         judged = score_plan(from_json(task.reference), parsed.tokens)
         return Score(judged.value, judged.reason, {"plan": plan, "source": source, **judged.details})
+
+    def groups(self, task: Task) -> Mapping[str, str]:
+        """Grouping -> the task's group: plan length, form."""
+        return breakdown.groups(task)
+
+    def facts(self, judged: Sequence[tuple[Task, Score]]) -> Mapping[str, Json]:
+        """The shares of valid plans and of exact matches."""
+        return breakdown.facts(judged)

@@ -54,6 +54,7 @@ def test_splits_are_as_published_and_do_not_overlap() -> None:
         "formal17": 17,
         "nonlinear": 68,
         "all": 185,
+        "local": 17,
     }
     benchmark = loader.load("openagi")
     assert [task.id for task in benchmark.train[:3]] == ["5", "7", "13"]
