@@ -11,7 +11,8 @@ from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 
 from autoflow.core.model import Feature, Message, Reply, Request, Usage
 
@@ -118,8 +119,13 @@ class ChatModel:
 
     def _watched(self) -> bool:
         """Whether a callback or tracer is to see the next call: configured here, around the caller, or globally."""
-        callbacks = ensure_config(self._config).get("callbacks")
-        return bool(AsyncCallbackManager.configure(inheritable_callbacks=callbacks).handlers)
+        if self._config is not None and self._config.get("callbacks"):
+            return True
+        # Not LangChain's `ensure_config`, which copies all that the caller inherits.
+        around = (var_child_runnable_config.get() or {}).get("callbacks")
+        if around is not None and (around if isinstance(around, list) else around.handlers):
+            return True
+        return bool(AsyncCallbackManager.configure().handlers)
 
     async def aclose(self) -> None:
         close, self._close = self._close, None

@@ -41,6 +41,13 @@ _REFUSED = re.compile(
     r"unsupported|not support|unrecognized|unknown|not permitted|unexpected|extra|unavailable", re.IGNORECASE
 )
 
+# What the SDK would tell of this machine and of its own retries. Nobody asks for it, and a header takes processor time.
+_PLATFORM: dict[str, Any] = {
+    f"X-Stainless-{name}": openai.Omit()
+    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+}
+_ATTEMPT: dict[str, Any] = {f"X-Stainless-{name}": openai.Omit() for name in ("Retry-Count", "Read-Timeout")}
+
 _STRICT = frozenset(
     {
         "type",
@@ -82,6 +89,7 @@ class OpenAIChat(BaseChatModel):
     _client: openai.AsyncOpenAI | None = PrivateAttr(default=None)
     _loop: asyncio.AbstractEventLoop | None = PrivateAttr(default=None)
     _key: str | None = PrivateAttr()
+    _headers: dict[str, Any] = PrivateAttr()
     _timeout_s: float = PrivateAttr()
     _connections: int = PrivateAttr()
     _dropped: set[str] = PrivateAttr(default_factory=set)
@@ -93,6 +101,8 @@ class OpenAIChat(BaseChatModel):
     ) -> None:
         super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
         self._key = key
+        # Without a key none is sent, not even the placeholder that the SDK insists on.
+        self._headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
         self._timeout_s = timeout_s
         self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
@@ -129,17 +139,20 @@ class OpenAIChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return result_of(await self.ask(turns_of(messages), stop=stop, **kwargs))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return result_of(await self.ask(turns_of(messages), stop=stop, **kwargs))
+        except TimeoutError as error:
+            raise ProviderError(f"{self._name} did not answer in {self._timeout_s:g} s", transient=True) from error
 
     async def ask(self, turns: list[Turn], *, stop: list[str] | None = None, **arguments: Any) -> Answer:
-        """One call of the API.
+        """One call of the API, for as long as it takes: the caller limits it (`autoflow.models.retry.Timed`).
 
         Raises:
             ProviderError: If no answer could be had.
             ReplyError: If the prompt is too long for the model.
         """
         body: dict[str, Any] = {"model": self.model, "messages": turns, **arguments}
-        timeout_s: float | None = body.pop("timeout_s", None)
         if stop:
             body["stop"] = stop
         form = _Form.of(body.pop("schema", None), body.pop("labels", None))
@@ -153,7 +166,7 @@ class OpenAIChat(BaseChatModel):
             if form is not None and "response_format" in self._dropped:
                 sent["messages"] = form.in_words(sent["messages"])
             try:
-                answer = await self._post(sent, timeout_s)
+                answer = await self._post(sent)
             except _REFUSALS as error:
                 if not self._learn(error, sent):
                     raise self._error(error) from error
@@ -165,17 +178,13 @@ class OpenAIChat(BaseChatModel):
     def _name(self) -> str:
         return f"{self.model} at {self.base_url}"
 
-    async def _post(self, body: dict[str, Any], timeout_s: float | None) -> Any:
-        options: Any = {}
-        if timeout_s is not None:
-            options["timeout"] = timeout_s
-        if self._key is None:
-            # Without a key none is sent, not even the placeholder that the SDK insists on.
-            options["headers"] = {"Authorization": openai.Omit()}
+    async def _post(self, body: dict[str, Any]) -> Any:
         try:
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
-            raw = await self._open().post("/chat/completions", cast_to=str, body=body, options=options)
+            raw = await self._open().post(
+                f"{self.base_url}/chat/completions", cast_to=str, body=body, options={"headers": self._headers}
+            )
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
@@ -198,9 +207,11 @@ class OpenAIChat(BaseChatModel):
                 api_key=self._key or "none",
                 base_url=self.base_url,
                 max_retries=0,
-                timeout=self._timeout_s,
+                # `Timed` limits each attempt; a second clock for the same time is only work.
+                timeout=None,
+                default_headers=_PLATFORM,
                 http_client=openai.DefaultAioHttpClient(
-                    base_url=self.base_url, timeout=self._timeout_s, limits=_limits(self._connections)
+                    base_url=self.base_url, timeout=None, limits=_limits(self._connections)
                 ),
             )
         return self._client
@@ -410,8 +421,6 @@ def _arguments(request: Request) -> dict[str, Any]:
         arguments["labels"] = list(request.labels)
     elif request.grammar is not None:
         raise ProviderError("an OpenAI-compatible model takes no grammar", transient=False, hint="use a JSON Schema")
-    if request.timeout_s is not None:
-        arguments["timeout_s"] = request.timeout_s
     return arguments
 
 
