@@ -74,7 +74,15 @@ class Spend:
         )
 
     def __add__(self, other: "Spend") -> "Spend":
-        return Spend(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
+        return Spend(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.usd + other.usd,
+            self.unpriced + other.unpriced,
+            self.uncounted + other.uncounted,
+            self.cached_calls + other.cached_calls,
+        )
 
     @property
     def tokens(self) -> int:

@@ -181,7 +181,11 @@ class Interpreter:
         limit_s = self.settings.task_timeout_s
         try:
             async with asyncio.timeout(None if limit_s is None else limit_s - took_s) as scope:
-                state = await graph.ainvoke(payload, config, context=session, durability=_durability(self, config))
+                # Of a run that is not saved nobody reads the state, so none is put together after each step.
+                shown: Any = "values" if session.saved else []
+                state = await graph.ainvoke(
+                    payload, config, context=session, durability=_durability(self, config), stream_mode=shown
+                )
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -191,7 +195,7 @@ class Interpreter:
         except FaultError as error:
             session.failure = error.failure
             return None
-        interrupts = state.get("__interrupt__")
+        interrupts = state.get("__interrupt__") if session.saved else None
         if not interrupts:
             return None
         step = session.program.steps[interrupts[0].value["step"]]

@@ -58,6 +58,9 @@ _FIELDS: dict[type, tuple[tuple[str, Any, Any], ...]] = {
 
 def pack(value: object) -> dict[str, Any]:
     """The value as a JSON object."""
+    if type(value) is Message:
+        # Most of what is packed, many times over: the turns of a conversation.
+        return {"role": value.role, "text": value.text}
     packed: dict[str, Any] = {}
     for name, default, part in _FIELDS[type(value)]:
         item = getattr(value, name)
