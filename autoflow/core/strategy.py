@@ -1,5 +1,6 @@
 """How the generator is improved: a strategy proposes workflows from the evidence so far, and nothing else."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,23 @@ class Cost:
     usd: float | None = None
     seconds: float | None = None
     """Of its model calls, one after another, each as first asked: equal records give equal seconds."""
+
+
+def mean_cost(costs: Sequence[Cost]) -> Cost | None:
+    """The mean of each part; `None` for no costs, and a part is `None` where one of them does not say."""
+    if not costs:
+        return None
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return math.fsum(known) / len(known) if len(known) == len(values) else None
+
+    return Cost(
+        math.fsum(cost.calls for cost in costs) / len(costs),
+        mean([cost.tokens for cost in costs]),
+        mean([cost.usd for cost in costs]),
+        mean([cost.seconds for cost in costs]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,11 @@ class Evaluation:
     def unscored(self) -> int:
         """Tasks without a score."""
         return sum(result.value is None for result in self.results)
+
+    @property
+    def cost(self) -> Cost | None:
+        """What a task took, a mean over those run to their end; `None` if there are none."""
+        return mean_cost([result.cost for result in self.results if result.cost is not None])
 
 
 @dataclass(frozen=True, slots=True)

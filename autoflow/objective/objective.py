@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from autoflow.core.score import Score, Scorer
-from autoflow.core.strategy import Cost, Evaluation, TaskResult
+from autoflow.core.strategy import Cost, Evaluation, TaskResult, mean_cost
 from autoflow.core.task import Task
 from autoflow.core.trace import Failure, Trace
 from autoflow.core.workflow import Workflow
@@ -181,26 +181,9 @@ def result_of(
         math.fsum(values) / len(values) if len(values) == len(drawn) else None,
         next((reason for reason in reasons if reason), ""),
         None if drawn[0] is None else drawn[0].answer,
-        _mean_cost(costs),
+        mean_cost(costs),
         tuple(None if result is None else result.score.value for result in drawn) if len(drawn) > 1 else (),
     )
-
-
-def _mean_cost(costs: Sequence[Cost]) -> Cost | None:
-    """Of the draws that ran to their end."""
-    if not costs:
-        return None
-    return Cost(
-        math.fsum(cost.calls for cost in costs) / len(costs),
-        _mean([cost.tokens for cost in costs]),
-        _mean([cost.usd for cost in costs]),
-        _mean([cost.seconds for cost in costs]),
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if len(known) == len(values) else None
 
 
 class _Scoring:

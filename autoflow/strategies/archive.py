@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from autoflow.core.front import front
 from autoflow.core.strategy import Evaluation, Trial
 from autoflow.core.workflow import Workflow
-from autoflow.strategies.evidence import clipped, complete, mean_cost
+from autoflow.strategies.evidence import clipped, complete
 from autoflow.strategies.patches import told
 
 TOLD_CHARS = 300
@@ -27,7 +27,7 @@ def incumbent(known: Sequence[Trial]) -> Trial:
 
     def rank(trial: Trial) -> tuple[bool, float, float]:
         evaluation = validation(trial)
-        cost = mean_cost(evaluation)
+        cost = evaluation.cost
         return (complete(evaluation), evaluation.mean or 0.0, -(cost.tokens or cost.calls) if cost else 0.0)
 
     return max(known, key=rank)
@@ -40,7 +40,7 @@ def archive(known: Sequence[Trial]) -> list[Trial]:
     points = []
     for trial in finished:
         values = _values(trial)
-        cost = mean_cost(validation(trial))
+        cost = validation(trial).cost
         # Dollars where there are any: tokens of different models are not alike.
         paid = None if cost is None else cost.usd or cost.tokens
         seconds = None if cost is None else cost.seconds

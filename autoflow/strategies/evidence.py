@@ -1,13 +1,12 @@
 """What strategies say of earlier trials: the best of them, their scores and failing tasks, short and without golds."""
 
 import json
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoflow.core.json import Json
-from autoflow.core.strategy import Cost, Evaluation, TaskResult, Trial
+from autoflow.core.strategy import Evaluation, TaskResult, Trial
 from autoflow.core.task import Task
 
 TASK_CHARS = 500
@@ -77,24 +76,6 @@ def _failing_task(result: TaskResult, texts: Mapping[str, str]) -> FailingTask:
 def complete(evaluation: Evaluation) -> bool:
     """Whether the candidate was scored to the end: not dropped from a race."""
     return evaluation.dropped is None
-
-
-def mean_cost(evaluation: Evaluation) -> Cost | None:
-    """What a task took on average; a part is `None` where some task did not say."""
-    costs = [result.cost for result in evaluation.results if result.cost is not None]
-    if not costs:
-        return None
-
-    def mean(values: Sequence[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return math.fsum(known) / len(known) if len(known) == len(values) else None
-
-    return Cost(
-        math.fsum(cost.calls for cost in costs) / len(costs),
-        mean([cost.tokens for cost in costs]),
-        mean([cost.usd for cost in costs]),
-        mean([cost.seconds for cost in costs]),
-    )
 
 
 def plain(value: Json) -> str:
