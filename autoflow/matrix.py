@@ -437,7 +437,7 @@ class _Filling:
         if left is None:
             self.cells.append(Cell(label, interpreter, None, None))
             return
-        asked = replace(search, interpreter=interpreter, budget=left, shortlist=0)
+        asked = replace(search, interpreter=interpreter, budget=left, refuse_small=False, shortlist=0)
         folder = improving.run_path(asked, self._benchmark, self._path)
         with self._follow() as on_event:
             given = Collaborators(

@@ -187,7 +187,7 @@ async def test_a_search_is_told_by_its_drafts(tmp_path: Path) -> None:
 
     model = Model()
     given = Collaborators(benchmark=BENCHMARK, test=lambda: TASKS, open_model=lambda _: model)
-    report = await improve(replace(SEARCH, budget=Budget(calls=12)), given, runs=tmp_path)
+    report = await improve(replace(SEARCH, budget=Budget(calls=12), refuse_small=False), given, runs=tmp_path)
     assert report.state == "budget"
     told = of_improve(SEARCH, BENCHMARK, 8, _price, runs=tmp_path)
     assert (told.runs, told.recorded) == (2 * 5 + 5 * 8, 5)

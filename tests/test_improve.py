@@ -260,7 +260,7 @@ async def test_a_budget_ends_the_run_before_it_is_passed_and_more_resumes_it(
 ) -> None:
     config = RESUMABLE
     poor = resumable()
-    report = await poor.improve(tmp_path / "cut", replace(config, budget=Budget(calls=calls)))
+    report = await poor.improve(tmp_path / "cut", replace(config, budget=Budget(calls=calls), refuse_small=False))
     assert (report.state, report.exit_code) == ("budget", 6)
     assert len(poor.asked) == calls
     assert report.verdict.startswith("The run is not complete (budget)")

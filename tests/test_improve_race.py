@@ -180,7 +180,7 @@ async def test_a_race_out_of_budget_reports_how_far_it_got_and_resumes(
     tmp_path: Path, whole: ImproveReport, cut: int
 ) -> None:
     poor = racing()
-    report = await poor.improve(tmp_path, replace(RACE, budget=Budget(calls=cut)))
+    report = await poor.improve(tmp_path, replace(RACE, budget=Budget(calls=cut), refuse_small=False))
     assert (report.state, report.exit_code, len(poor.asked)) == ("budget", 6, cut)
     assert report.to_text()
     rich = racing()

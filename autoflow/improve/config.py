@@ -82,6 +82,9 @@ class ImproveConfig:
 
     base_url: str | None = None
     budget: Budget = field(default_factory=Budget)
+    refuse_small: bool = True
+    """Whether a budget that cannot hold the hand-written workflow and three proposals is refused before any call."""
+
     concurrency: int = 8
     command: str = ""
     """The command line, for the report."""

@@ -25,6 +25,7 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
 from autoflow.improve.claims import claim
 from autoflow.improve.config import REFERENCES, ImproveConfig, cards_of, make_strategy, resolved, run_path
+from autoflow.improve.least import least, refuse
 from autoflow.improve.report import ImproveReport, dropped_text
 from autoflow.improve.rows import Reference, measured, reference_rows, results, rows, test_rows
 from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, distinct, hand_written, incumbent, same
@@ -219,6 +220,9 @@ class _Driver:
             if self._run.resumed:
                 self._tell("resumed", f"resuming {self._run.path}")
             baseline = self._benchmark.baseline
+            if self._config.refuse_small and not self._ledger.spend().calls:
+                needed = least(self._config, self._benchmark, self._strategy, self._operators, self._given.price)
+                refuse(self._config, needed, by_hand=baseline is not None)
             if baseline is not None:
                 proposal = Proposal(baseline, dump(baseline), "the benchmark's own workflow")
                 await self._score(0, {HAND_WRITTEN: proposal})
