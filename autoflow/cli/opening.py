@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autoflow.core.budget import Budget
     from autoflow.core.model import Model
     from autoflow.improve import Gate
+    from autoflow.improve.front import Objective
     from autoflow.interpreter.settings import Settings
     from autoflow.models.options import ModelOptions
     from autoflow.models.shared import Shared
@@ -106,6 +107,20 @@ def interpreter_settings(
             sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
             return Settings(protocol=known, max_steps=max_steps, sampling=sampling, seed=seed)
     raise UnknownNameError("protocol", protocol, list(PROTOCOLS))
+
+
+def objective(name: str) -> "Objective":
+    """What `--objective` names.
+
+    Raises:
+        UnknownNameError: Listing the objectives.
+    """
+    from autoflow.improve.front import OBJECTIVES
+
+    for known in OBJECTIVES:
+        if name == known:
+            return known
+    raise UnknownNameError("objective", name, list(OBJECTIVES))
 
 
 def gate(name: str) -> "Gate":

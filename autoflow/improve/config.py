@@ -16,6 +16,7 @@ from autoflow.core.json import Json
 from autoflow.core.operator import Card
 from autoflow.core.strategy import Strategy
 from autoflow.errors import UsageError
+from autoflow.improve.front import OBJECTIVES, Objective
 from autoflow.interpreter.settings import Settings
 from autoflow.operators.library import library
 from autoflow.runs.folder import default_name
@@ -74,6 +75,9 @@ class ImproveConfig:
     race: bool = True
     """Whether a candidate that is beaten on a part of validation is spared the rest. Up to 16 tasks, no difference."""
 
+    objective: Objective = "score"
+    """Which candidate is chosen on validation; see `autoflow.improve.front`."""
+
     shortlist: int = 1
     """How many candidates, besides the hand-written workflow, are run on test; 0 reads no test task."""
 
@@ -97,6 +101,8 @@ class ImproveConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.objective not in OBJECTIVES:
+            raise UsageError(f"objective is {', '.join(OBJECTIVES)}, not {self.objective!r}")
         if self.gate not in ("all", "parent"):
             raise UsageError(f"gate is all or parent, not {self.gate!r}")
 
@@ -125,6 +131,7 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "test_limit": config.test_limit,
         "gate": config.gate,
         "race": config.race,
+        "objective": config.objective,
         "shortlist": config.shortlist,
         "references": config.references,
         "concurrency": config.concurrency,

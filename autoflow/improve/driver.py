@@ -25,10 +25,11 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
 from autoflow.improve.claims import claim
 from autoflow.improve.config import REFERENCES, ImproveConfig, cards_of, make_strategy, resolved, run_path
+from autoflow.improve.front import ordered, points
 from autoflow.improve.least import least, refuse
 from autoflow.improve.report import ImproveReport, dropped_text
 from autoflow.improve.rows import Reference, measured, reference_rows, results, rows, test_rows
-from autoflow.improve.selection import HAND_WRITTEN, Cost, chosen, distinct, hand_written, incumbent, same
+from autoflow.improve.selection import HAND_WRITTEN, Cost, distinct, hand_written, incumbent, same
 from autoflow.interpreter.run import Interpreter
 from autoflow.language.dump import dump
 from autoflow.lineup import calls_a_task, equal_to
@@ -372,7 +373,7 @@ class _Driver:
         """Freeze the shortlist, then run it on the test split."""
         candidates = self._frozen()
         if candidates is None:
-            candidates = chosen(self._trials, self._cost, self._config.seed)
+            candidates = ordered(self._config.objective, self._trials, self._cost, self._config.seed)
             # Recorded before the first test task is read: nothing that test says can change it.
             self._ledger.add_event("chosen", {"chosen": candidates})
         self._tell("chosen", f"chosen on validation: {candidates[0] if candidates else self._fallback()}")
@@ -489,6 +490,7 @@ class _Driver:
             notes=self._benchmark.notes,
             label=self._benchmark.scorer.label,
             rows=made,
+            front=points(self._trials),
             best=best,
             workflow=None if trial is None else trial.proposal.workflow,
             test=tests,

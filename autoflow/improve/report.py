@@ -11,6 +11,7 @@ from autoflow.core.budget import Spend
 from autoflow.core.json import Json
 from autoflow.core.strategy import Dropped
 from autoflow.core.workflow import Workflow
+from autoflow.improve.front import FrontPoint
 from autoflow.improve.selection import HAND_WRITTEN
 from autoflow.language.dump import dump
 from autoflow.statistics import Comparison, Interval, p_text, verdict
@@ -131,6 +132,9 @@ class ImproveReport:
     rows: tuple[Row, ...]
     """The hand-written workflow first, then the drafts in order."""
 
+    front: tuple[FrontPoint, ...]
+    """The workflows that no other beats in both score and cost on validation, the best first."""
+
     best: str | None
     """Id of the workflow in `best.yaml`; `None` while none is chosen."""
 
@@ -196,6 +200,7 @@ class ImproveReport:
             "invalid_drafts": self.invalid,
             "dropped": self.dropped,
             "rows": [_row_json(row) for row in self.rows],
+            "front": [point.to_json() for point in self.front],
             "test": [
                 {
                     "id": row.id,
@@ -264,6 +269,10 @@ class ImproveReport:
         ]
         if self.state != "complete":
             lines += [f"not complete ({self.state}): {self.stopped}; the same command resumes", ""]
+        if self.front:
+            lines.append("score and cost on validation, of what no other workflow beats in both:")
+            lines += [f"  {point.line()}" for point in self.front]
+            lines.append("")
         if self.test:
             lines.append("test split, read once for the frozen shortlist:")
             for row in self.test:

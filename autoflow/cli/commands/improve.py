@@ -45,6 +45,14 @@ def improve(
     ] = None,
     gate: options.Gate = "all",
     race: options.Race = True,
+    objective: Annotated[
+        str,
+        typer.Option(
+            "--objective",
+            metavar="score|score-cost|pareto",
+            help="Choose the best score, the cheapest that validation cannot tell from the best, or the whole front.",
+        ),
+    ] = "score",
     shortlist: Annotated[
         int, typer.Option("--shortlist", min=0, metavar="N", help="Candidates run on test at the end; 0 reads no test.")
     ] = 1,
@@ -106,6 +114,7 @@ def improve(
         test_limit=test_limit,
         gate=opening.gate(gate),
         race=race,
+        objective=opening.objective(objective),
         shortlist=shortlist,
         references=references,
         base_url=base_url,

@@ -1,0 +1,93 @@
+"""Cost in the choice: the front of score against cost, and which candidate each objective takes from it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from autoflow.core.front import front
+from autoflow.core.json import Json
+from autoflow.core.strategy import Cost, Trial
+from autoflow.improve.selection import Cost as Spent
+from autoflow.improve.selection import chosen, compared, distinct, hand_written
+
+Objective = Literal["score", "score-cost", "pareto"]
+"""`score`: the best on validation. `score-cost`: the cheapest a task of what the sample cannot tell from the best.
+`pareto`: the front, the best score first; a shortlist then runs so many of it on test."""
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A workflow that no other beats in both score and cost on validation."""
+
+    id: str
+    score: float
+    cost: Cost
+    """Of one task, on average."""
+
+    def to_json(self) -> dict[str, Json]:
+        """As a report holds it; `null` is what is not known. Seconds are left out: no two executions share them."""
+        cost = self.cost
+        return {"id": self.id, "score": self.score, "calls": cost.calls, "tokens": cost.tokens, "usd": cost.usd}
+
+    def line(self) -> str:
+        """One line for a person."""
+        cost = self.cost
+        said = [f"{cost.calls:.4g} calls"]
+        said += [f"{cost.tokens:,.0f} tokens"] if cost.tokens is not None else []
+        said += [f"${cost.usd:.6f}"] if cost.usd is not None else []
+        said += [f"{cost.seconds:.2f} s"] if cost.seconds is not None else []
+        return f"{self.id}: {self.score:.3f} at {', '.join(said)} a task"
+
+
+def price(cost: Cost) -> float:
+    """What costs are compared by: dollars where there are any, else tokens, else calls."""
+    return cost.usd or cost.tokens or cost.calls
+
+
+def points(trials: Sequence[Trial]) -> tuple[FrontPoint, ...]:
+    """The front, the dearest and best first. What lost a race, or has tasks unscored, is not on it."""
+    known = []
+    for trial in distinct(trials):
+        evaluation = trial.validation
+        if evaluation is None or evaluation.mean is None or evaluation.cost is None:
+            continue
+        if evaluation.dropped is None and not evaluation.unscored:
+            known.append(FrontPoint(trial.id, evaluation.mean, evaluation.cost))
+    kept = [known[index] for index in front([(point.score, -price(point.cost)) for point in known])]
+    return tuple(sorted(kept, key=lambda point: (-point.score, price(point.cost))))
+
+
+def ordered(objective: Objective, trials: Sequence[Trial], cost: Callable[[Trial], Spent], seed: int) -> list[str]:
+    """Ids of the candidates that the objective prefers to the hand-written workflow, the first choice first.
+
+    Source of the comparison: METHODS 9.3 and 9.4, the paired test on validation.
+    """
+    ranked = chosen(trials, cost, seed)
+    if objective == "score" or not ranked:
+        return ranked
+    by_id = {trial.id: trial for trial in trials}
+    if objective == "pareto":
+        on_front = [point.id for point in points(trials) if point.id in by_id]
+        by_hand = hand_written(trials)
+        return [name for name in on_front if by_hand is None or name != by_hand.id] or ranked
+    best = by_id[ranked[0]]
+    alike = [name for name in ranked if _alike(by_id[name], best, seed)]
+    cheapest = sorted(alike, key=lambda name: (_price(by_id[name]), ranked.index(name)))
+    return [*cheapest, *(name for name in ranked if name not in alike)]
+
+
+def _alike(trial: Trial, best: Trial, seed: int) -> bool:
+    """Whether validation does not tell the two apart."""
+    if trial.id == best.id:
+        return True
+    assert trial.validation is not None  # noqa: S101  ranked
+    assert best.validation is not None  # noqa: S101
+    comparison = compared(trial.validation, best.validation, seed)
+    return comparison is not None and not comparison.significant
+
+
+def _price(trial: Trial) -> float:
+    cost = None if trial.validation is None else trial.validation.cost
+    return float("inf") if cost is None else price(cost)
