@@ -1,5 +1,6 @@
 """Flags that several commands share, with one wording."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -142,11 +143,49 @@ Race = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="PATH", help="File or folder with the benchmark's data; instead of AUTOFLOW_DATA."),
+    typer.Option(
+        "--data",
+        "--data-dir",
+        metavar="PATH",
+        help="File or folder with the benchmark's data; instead of AUTOFLOW_DATA.",
+    ),
 ]
 Scorer = Annotated[str | None, typer.Option("--scorer", help="Which of the benchmark's scorers judges the answers.")]
 
 
-def of_benchmark(data: str | None) -> dict[str, Json]:
-    """The options of a benchmark that flags set."""
-    return {} if data is None else {"data": data}
+BenchmarkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--benchmark-option",
+        metavar="KEY=VALUE",
+        help="An option that the benchmark declares; may be repeated. autoflow doctor BENCHMARK lists them.",
+    ),
+]
+IndexMode = Annotated[
+    str | None,
+    typer.Option("--index-mode", metavar="aligned|paper-offset", help="The benchmark option index_mode (openagi)."),
+]
+VitMetric = Annotated[
+    str | None,
+    typer.Option("--vit-metric", metavar="cosine|paper-distance", help="The benchmark option vit_metric (openagi)."),
+]
+LimitSamples = Annotated[
+    int | None,
+    typer.Option("--limit-samples", min=1, metavar="N", help="The benchmark option limit_samples (openagi)."),
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, metavar="N", help="The benchmark option batch_size (openagi).")
+]
+
+
+def of_benchmark(data: str | None, given: Sequence[str] | None = None, **aliases: Json) -> dict[str, Json]:
+    """The options of a benchmark that flags set: `KEY=VALUE` pairs, over them flags of their own where one is set.
+
+    Raises:
+        UsageError: For a pair that is none.
+    """
+    from autoflow.cli import opening
+
+    flags = {"data": data, **aliases}
+    set_by_flags = {key: value for key, value in flags.items() if value is not None}
+    return {**opening.pairs("--benchmark-option", given or []), **set_by_flags}

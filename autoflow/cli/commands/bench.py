@@ -29,6 +29,7 @@ app = new_app()
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
         "autoflow bench openagi --generator openai/gpt-5-mini --workflow workflows/openagi/manual.yaml",
         "autoflow bench openagi --generator embedded/smollm2-135m --epochs 5 --generator-temperature 1",
+        "autoflow bench openagi --scorer local --split local --limit-samples 4",
     )
 )
 def bench(
@@ -75,6 +76,11 @@ def bench(
     seed: options.Seed = 0,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    benchmark_option: options.BenchmarkOption = None,
+    index_mode: options.IndexMode = None,
+    vit_metric: options.VitMetric = None,
+    limit_samples: options.LimitSamples = None,
+    batch_size: options.BatchSize = None,
     retry_errors: options.RetryErrors = True,
     unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
@@ -98,8 +104,16 @@ def bench(
     from autoflow.cli import interrupt, lineup, opening, reporting
     from autoflow.cli.output import emit, printable, say
 
+    given = options.of_benchmark(
+        data,
+        benchmark_option,
+        index_mode=index_mode,
+        vit_metric=vit_metric,
+        limit_samples=limit_samples,
+        batch_size=batch_size,
+    )
     if listing:
-        _list(benchmark, options.of_benchmark(data), as_json)
+        _list(benchmark, given, as_json)
         return 0
 
     from autoflow.bench import BenchConfig, split_of, tasks_of
@@ -107,7 +121,7 @@ def bench(
     from autoflow.estimate import of_bench
     from autoflow.lineup import line_up
 
-    loaded = loader.load(benchmark, scorer=scorer, options=options.of_benchmark(data))
+    loaded = loader.load(benchmark, scorer=scorer, options=given)
     writing = _writing(generator, form, repairs, generator_temperature, epochs)
     entries = lineup.entries(workflow or [], baseline or [], loaded, max_steps, writing)
     if run is not None and len(entries) > 1:
@@ -126,7 +140,7 @@ def bench(
             protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
         ),
         scorer=scorer,
-        options=options.of_benchmark(data),
+        options=given,
         base_url=base_url,
         retry_errors=retry_errors,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),

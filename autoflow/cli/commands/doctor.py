@@ -1,5 +1,6 @@
 """Say what is installed, fetched and configured, and fetch model weights."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from autoflow.cli.options import AsJson
+from autoflow.cli.options import AsJson, BenchmarkOption, Data, of_benchmark
 from autoflow.cli.output import emit, say
 from autoflow.cli.table import examples, new_app
+from autoflow.core.json import Json
 from autoflow.errors import AutoflowError, MissingDependencyError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ def doctor(
         str | None, typer.Option("--fetch", metavar="embedded", help="Download what is absent: model weights.")
     ] = None,
     ping: Annotated[bool, typer.Option("--ping", help="Ask each configured endpoint for its models.")] = False,
+    *,
+    data: Data = None,
+    benchmark_option: BenchmarkOption = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what is installed, fetched and configured. Keys are never printed.
@@ -69,7 +74,7 @@ def doctor(
         return _fetch(fetch)
     sections = [_python(), *_packages(), _weights(), _sandbox(), _keys(), _endpoints(ping)]
     if benchmark is not None:
-        sections.append(_benchmark(benchmark))
+        sections += _benchmark(benchmark, of_benchmark(data, benchmark_option))
     broken = any(item.state == "broken" for section in sections for item in section.items)
     if as_json:
         emit("doctor", {"ok": not broken, "sections": [asdict(section) for section in sections]})
@@ -195,7 +200,6 @@ def _endpoints(ping: bool) -> Section:
 
 
 def _asked(endpoint: "Endpoint") -> tuple[State, str, str | None]:
-    import json
     import urllib.error
     import urllib.request
 
@@ -212,20 +216,28 @@ def _asked(endpoint: "Endpoint") -> tuple[State, str, str | None]:
     return "ok", f"{endpoint.base_url} serves {', '.join(served) or 'nothing'}", None
 
 
-def _benchmark(name: str) -> Section:
+def _benchmark(name: str, options: dict[str, Json]) -> list[Section]:
     from autoflow.benchmarks import held_out, loader
+    from autoflow.benchmarks.examination import examine
 
-    loaded = loader.load(name)
+    loaded = loader.load(name, options=options)
     section = Section(f"benchmark {loaded.name}")
     section.items.append(Item("data", "ok", f"fingerprint {loaded.fingerprint[:16]}"))
-    for split, tasks in held_out.splits(name).items():
+    for split, tasks in held_out.splits(name, options=options).items():
         section.items.append(Item(f"split {split}", "ok", f"{tasks} tasks"))
     section.items.append(Item("scorer", "ok", loaded.scorer.label))
     section.items.append(Item("operators", "ok", ", ".join(loaded.operators) or "the library's only"))
     baseline = "none" if loaded.baseline is None else loaded.baseline.name
     section.items.append(Item("hand-written workflow", "ok", baseline))
+    examined = examine(name, options)
+    section.items.extend(Item(f"option {key}", "ok", json.dumps(value)) for key, value in examined.options.items())
     section.items.extend(Item("note", "ok", note) for note in loaded.notes)
-    return section
+    if not examined.findings:
+        return [section]
+    needs = Section(f"what {loaded.name} can use")
+    for found in examined.findings:
+        needs.items.append(Item(found.name, "ok" if found.present else "absent", found.detail, found.remedy))
+    return [section, needs]
 
 
 def _print(sections: list[Section]) -> None:

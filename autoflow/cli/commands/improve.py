@@ -70,6 +70,7 @@ def improve(
     operators: options.OperatorSet = None,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    benchmark_option: options.BenchmarkOption = None,
     unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
     max_cost: options.MaxCost = None,
@@ -107,7 +108,7 @@ def improve(
             protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
         ),
         scorer=scorer,
-        options=options.of_benchmark(data),
+        options=options.of_benchmark(data, benchmark_option),
         operators=operators,
         train_limit=train_limit,
         validation_limit=validation_limit,

@@ -70,6 +70,7 @@ def matrix(
     seed: options.Seed = 0,
     scorer: options.Scorer = None,
     data: options.Data = None,
+    benchmark_option: options.BenchmarkOption = None,
     retry_errors: options.RetryErrors = True,
     unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
@@ -96,7 +97,7 @@ def matrix(
     from autoflow.matrix import MatrixConfig
     from autoflow.matrix import matrix as fill
 
-    given = options.of_benchmark(data)
+    given = options.of_benchmark(data, benchmark_option)
     loaded = loader.load(benchmark, scorer=scorer, options=given)
     command = interrupt.command_line(ctx)
     settings = opening.interpreter_settings(
