@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Mapping, Sequence
 
+from autoflow.benchmarks.examination import Finding
 from autoflow.core.json import Json
 from autoflow.core.operator import Operator
 from autoflow.core.score import Scorer
@@ -72,6 +73,18 @@ def scorer(name: str, options: Mapping[str, Json]) -> Scorer:
     from .scorers import executed_scorer
 
     return executed_scorer(name, given)
+
+
+def doctor(options: Mapping[str, Json]) -> Sequence[Finding]:
+    """Which expert models, metrics and data are here.
+
+    Raises:
+        UsageError: If an option has a value that does not fit.
+    """
+    # A submodule called `doctor` would take this function's place once it is imported.
+    from .findings import findings
+
+    return findings(settings.read(options))
 
 
 def _fingerprint(given: settings.Options) -> str:

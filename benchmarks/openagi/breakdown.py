@@ -1,13 +1,15 @@
 """The groups that a report breaks the tasks of this benchmark down by, beside their category."""
 
-from collections.abc import Sequence
-
-from autoflow.core.json import Json
-from autoflow.core.score import Score
 from autoflow.core.task import Task
 
 from . import reference
 from .goal import Goal, from_json
+
+SECONDARY = {
+    "valid": "plans that can run",
+    "exact_match": "plans equal to the derived reference (ours, not official)",
+}
+"""Key in a score's details -> what reports call its mean."""
 
 
 def plan_length(goal: Goal) -> int:
@@ -26,17 +28,4 @@ def groups(task: Task) -> dict[str, str]:
     return {
         "plan length": str(plan_length(goal)),
         "form": "linear" if linear(goal) else "non-linear",
-    }
-
-
-def facts(judged: Sequence[tuple[Task, Score]]) -> dict[str, Json]:
-    """The share of tasks whose plan is valid, and of those that equal the derived reference."""
-    known = [score for _, score in judged if score.details.get("valid") is not None]
-    if not known:
-        return {}
-    return {
-        "valid plans": f"{sum(score.details['valid'] is True for score in known)} of {len(known)}",
-        "equal to the derived reference (ours, not official)": (
-            f"{sum(score.details.get('exact_match') is True for score in known)} of {len(known)}"
-        ),
     }

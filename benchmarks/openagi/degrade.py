@@ -4,7 +4,6 @@ import io
 from collections.abc import Collection
 
 import numpy as np
-from PIL import Image, ImageFilter
 
 from .expert import Picture
 
@@ -22,6 +21,7 @@ def degrade(picture: Picture, defects: Collection[str], rng: np.random.Generator
 
     Grayscale (to L and back), blur, speckle noise on [0, 1] cut off to bytes, JPEG.
     """
+    from PIL import Image, ImageFilter
     from skimage.util import random_noise
 
     image = Image.fromarray(picture)
@@ -46,6 +46,8 @@ def load(file: bytes) -> Picture:
     Raises:
         ValueError: If it is no picture.
     """
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(file)) as image:
             return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR))

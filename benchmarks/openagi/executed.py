@@ -1,7 +1,8 @@
 """Scorers that run a plan: its expert models on the task's samples, and a metric on what comes out."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,11 +51,19 @@ class ExecutedScorer:
     over_batches: bool = False
     """Whether a task's figure is the mean over its batches, as published, and not over its samples."""
 
-    ready: Callable[[Goal], Sequence[str]] = lambda goal: ()
-    """What beside experts and samples is missing for a goal, in words: a metric's own weights."""
+    metric_lacks: Callable[[Goal], Sequence[str]] = lambda goal: ()
+    """What the metric of a goal needs and has not, in words."""
+
+    statements: Mapping[str, Json] = field(default_factory=dict)
+    """What every report says of these figures."""
 
     folder: Path | None = None
     """Where pictures are kept; `None`: nowhere."""
+
+    @property
+    def secondary(self) -> Mapping[str, str]:
+        """Shown beside the score."""
+        return breakdown.SECONDARY
 
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the plan of the trace. `None`: the set or the samples do not cover the task.
@@ -69,7 +78,7 @@ class ExecutedScorer:
         parsed, source = read_plan(trace)
         found: dict[str, Json] = {"plan": [str(token) for token in parsed.tokens], "source": source}
         if parsed.code is not None:
-            return Score(0.0, parsed.code, {**found, "valid": False, "message": parsed.message})
+            return Score(0.0, parsed.code, {**found, "valid": False, "exact_match": False, "message": parsed.message})
         return await self.execute(task, parsed.tokens, found)
 
     async def execute(self, task: Task, plan: tuple[Token, ...], found: Mapping[str, Json]) -> Score:
@@ -88,7 +97,8 @@ class ExecutedScorer:
             return Score(0.0, code, {**details, "valid": False, "message": message})
         samples = self.samples.load(goal, task.id, self.limit)
         ran = await running.run(goal, symbolic, samples, self.crew, self.batch_size)
-        return self._judged(task, ran, details)
+        # Metrics may be models: they take their turn with the experts, off the event loop.
+        return await asyncio.get_running_loop().run_in_executor(self.crew.pool, self._judged, task, ran, details)
 
     def covers(self, goal: Goal, task: str) -> bool:
         """Whether the reference plan can run here and its output be judged."""
@@ -106,7 +116,7 @@ class ExecutedScorer:
         wanted = [self.crew.experts[module] for module in self.crew.experts if module in self._modules()]
         lacking = [line for expert in wanted for line in blocked(expert, self.crew.site)]
         covered = {task: goal for task, goal in goals.items() if self.covers(goal, task)}
-        lacking += [line for goal in covered.values() for line in self.ready(goal)]
+        lacking += [line for goal in covered.values() for line in self.metric_lacks(goal)]
         if lacking:
             raise MissingDependencyError(
                 f"{self.label} cannot run here:\n  " + "\n  ".join(dict.fromkeys(lacking)), hint=remedies()
@@ -131,7 +141,8 @@ class ExecutedScorer:
     def facts(self, judged: Sequence[tuple[Task, Score]]) -> Mapping[str, Json]:
         """What a reader needs beside the scores."""
         return {
-            **breakdown.facts(judged),
+            **self.statements,
+            **running.figures([score for _, score in judged]),
             "samples": self.samples.description,
             "samples a task": "all" if self.limit is None else f"at most {self.limit}",
             "expert models": {module: expert.description for module, expert in self.crew.experts.items()},

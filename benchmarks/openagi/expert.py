@@ -53,8 +53,8 @@ class Weights:
     source: str | None = None
     """Where a user gets a file; `None` for a repository on the hub."""
 
-    files: tuple[str, ...] = ()
-    """Patterns of the repository's files that are needed; empty: all."""
+    main_file: str = "config.json"
+    """Of a repository: without it the rest is not there either."""
 
 
 @dataclass(frozen=True, slots=True)

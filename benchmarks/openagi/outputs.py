@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from autoflow.core.json import digest
 
@@ -38,6 +37,8 @@ class OutputCache:
 
     def get(self, key: str, kind: str) -> Value | None:
         """The output kept under `key`, of type "image" or "text"; `None` if there is none that can be read."""
+        from PIL import Image
+
         path = self._path(key, kind)
         try:
             if kind == "text":
@@ -62,6 +63,8 @@ class OutputCache:
 
     @staticmethod
     def _write(file: Any, value: Value) -> None:
+        from PIL import Image
+
         if isinstance(value, str):
             file.write(value.encode("utf-8", "surrogatepass"))
         else:

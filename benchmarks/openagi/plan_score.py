@@ -84,6 +84,11 @@ class PlanScorer:
 
     label: str = "plan score"
 
+    @property
+    def secondary(self) -> Mapping[str, str]:
+        """Shown beside the score."""
+        return breakdown.SECONDARY
+
     async def score(self, task: Task, trace: Trace) -> Score:
         """Judge the plan of the trace. `details` has the plan as read, its source, and why it got what it got."""
         parsed, source = read_plan(trace)
@@ -99,5 +104,5 @@ class PlanScorer:
         return breakdown.groups(task)
 
     def facts(self, judged: Sequence[tuple[Task, Score]]) -> Mapping[str, Json]:
-        """The shares of valid plans and of exact matches."""
-        return breakdown.facts(judged)
+        """None."""
+        return {}

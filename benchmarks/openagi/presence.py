@@ -37,7 +37,12 @@ def weights_lack(item: Weights, site: Site) -> Lack | None:
 
 
 def hub_folder(item: Weights, site: Site) -> Path | None:
-    """The hub repository's files in the local cache, at the revision wanted; `None` if they are not all there."""
+    """A hub repository's files on this machine: the folder `owner--name` in the weights folder, else the hub's cache,
+    at the revision wanted; `None` if they are in neither."""
+    if site.weights is not None:
+        own = site.weights / item.name.replace("/", "--")
+        if _whole(own, item):
+            return own
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
@@ -45,15 +50,16 @@ def hub_folder(item: Weights, site: Site) -> Path | None:
         return None
     revision = site.revisions.get(item.name, item.revision)
     try:
-        found = Path(
-            snapshot_download(
-                item.name, revision=revision, allow_patterns=list(item.files) or None, local_files_only=True
-            )
-        )
+        found = Path(snapshot_download(item.name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
         return None
     # A repository of which another program fetched a part is in the cache too.
-    return found if all(any(found.glob(pattern)) for pattern in item.files) else None
+    return found if _whole(found, item) else None
+
+
+def _whole(found: Path, item: Weights) -> bool:
+    weights = (path for suffix in ("safetensors", "bin") for path in found.rglob(f"*.{suffix}"))
+    return (found / item.main_file).is_file() and next(weights, None) is not None
 
 
 def folder(site: Site) -> str:

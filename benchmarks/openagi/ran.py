@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoflow.core.json import Json, digest
+from autoflow.core.score import Score
 
 from . import execute
 from .crew import Crew, Failed, Outcome
+from .expert import ExpertFaultError
 from .goal import Goal
 from .machine import Outcome as Symbolic
 from .metrics import Measured, Metric
@@ -80,7 +82,11 @@ def batches(items: Sequence[Any], size: int) -> list[Any]:
 
 
 def measure(metric: Metric, ran: Ran) -> list[list[Measured | None]]:
-    """One result a sample, by batches; `None` for a sample that failed."""
+    """One result a sample, by batches; `None` for a sample that failed.
+
+    Raises:
+        ExpertFaultError: If the metric broke.
+    """
     return [
         _batch(metric, outputs, samples)
         for outputs, samples in zip(
@@ -93,7 +99,10 @@ def _batch(metric: Metric, outputs: Sequence[Any], samples: Sequence[Sample]) ->
     sound = [place for place, output in enumerate(outputs) if not isinstance(output, Failed)]
     found: list[Measured | None] = [None] * len(outputs)
     if sound:
-        made = metric.measure([outputs[place] for place in sound], [samples[place] for place in sound])
+        try:
+            made = metric.measure([outputs[place] for place in sound], [samples[place] for place in sound])
+        except Exception as error:  # boundary: a metric may be a model
+            raise ExpertFaultError(f"the metric {metric.name} broke: {type(error).__name__}: {error}") from error
         for place, item in zip(sound, made, strict=True):
             found[place] = item
     return found
@@ -154,3 +163,13 @@ def gains(rows: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
         "mean PSNR gain over the damaged pictures, dB": round(psnr, 3),
         "mean SSIM gain over the damaged pictures": round(similarity, 4),
     }
+
+
+def figures(scores: Sequence[Score]) -> dict[str, Json]:
+    """The mean over tasks of each metric that is no score, which no other mean of the report has."""
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        figure = score.details.get("figure")
+        if isinstance(figure, int | float):
+            found.setdefault(str(score.details["metric"]), []).append(float(figure))
+    return {f"mean {name}": round(math.fsum(values) / len(values), 6) for name, values in found.items()}

@@ -5,8 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
-
 SIDE = 256
 CAPTION = 18
 HEADINGS = ("damaged", "restored", "original")
@@ -14,6 +12,8 @@ HEADINGS = ("damaged", "restored", "original")
 
 def sheet(rows: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
     """A JPEG file; each row is a caption and its pictures, `None` where there is none."""
+    from PIL import Image, ImageDraw
+
     canvas = Image.new("RGB", (len(HEADINGS) * SIDE, CAPTION + len(rows) * (SIDE + CAPTION)), "white")
     draw = ImageDraw.Draw(canvas)
     for column, heading in enumerate(HEADINGS):

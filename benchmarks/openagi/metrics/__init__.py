@@ -15,7 +15,7 @@ class Measured:
     """One sample's result."""
 
     score: float
-    """In [0, 1], higher better, unless the metric says otherwise."""
+    """Of which `Metric.batch` makes the figure of a batch."""
 
     parts: dict[str, Json] = field(default_factory=dict)
     """The figures that it is made of."""

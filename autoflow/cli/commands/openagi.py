@@ -1,0 +1,132 @@
+"""Prepare OpenAGI's data, fetch its models, run plans on them."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoflow.cli import options
+from autoflow.cli.options import AsJson
+from autoflow.cli.table import examples, new_app
+from autoflow.core.json import Json
+
+app = new_app()
+
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the data is written, a folder a task.")]
+Ids = Annotated[str, typer.Option("--tasks", metavar="IDS", help="Which tasks: 0-14,105.")]
+
+
+@app.callback()
+def openagi() -> None:
+    """Prepare OpenAGI's data, fetch its models, run plans on them."""
+
+
+@app.command(
+    epilog=examples(
+        "autoflow openagi prepare --out data/openagi --source imagenet=~/imagenet/val --tasks 0-14",
+        "autoflow openagi prepare --out data/openagi --source coco=~/coco --source sst2=stanfordnlp/sst2 --tasks 116",
+        "autoflow bench openagi --scorer paper --data data/openagi --tasks 0-14 --split all",
+    )
+)
+def prepare(
+    out: Out,
+    *,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            metavar="NAME=PLACE",
+            help="A data set: a folder, a file, or a name on the hub, which reaches the network. Names: imagenet, "
+            "coco, cnn_dailymail, sst2, textvqa, squad. May be repeated.",
+        ),
+    ] = None,
+    tasks: Ids = "0-184",
+    samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Samples a task.")] = 10,
+    seed: options.Seed = 0,
+    benchmark_option: options.BenchmarkOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the paper's data from the data sets that it was made of, as published. Tasks that are there are kept."""
+    from autoflow.cli.output import emit, say
+    from autoflow.errors import UsageError
+
+    parts = _parts(options.of_benchmark(None, benchmark_option))
+    making, sources = parts("prepare"), parts("sources")
+    places, ids = sources.parse(source or []), _ids(tasks)
+    missing = [name for name in making.needed(ids) if name not in places]
+    if missing:
+        listed = "; ".join(f"{name} is {sources.SOURCES[name].title}" for name in missing)
+        hubs = [f"--source {name}={sources.SOURCES[name].hub}" for name in missing if sources.SOURCES[name].hub]
+        raise UsageError(
+            f"these tasks need more sources: {listed}",
+            hint=f"name each with --source NAME=PLACE, for example {hubs[0] if hubs else '--source coco=FOLDER'}",
+        )
+    translate = parts.translator() if making.german(ids) else None
+    records = {name: sources.open_source(name, places[name], samples) for name in making.needed(ids)}
+    done = making.prepare(out, records, ids, seed=seed, translate=translate, say=say)
+    if as_json:
+        emit("openagi-prepare", {"folder": str(out), "made": done.made, "kept": done.kept})
+    else:
+        print(f"{out}: {len(done.made)} tasks made, {len(done.kept)} kept")
+
+
+@app.command(
+    epilog=examples(
+        "autoflow openagi fetch",
+        'autoflow openagi fetch google-t5/t5-base --benchmark-option \'revisions={"google-t5/t5-base": "a9723ea"}\'',
+    )
+)
+def fetch(
+    repository: Annotated[
+        list[str] | None, typer.Argument(metavar="REPOSITORY", help="On the hub. Default: all that are not here.")
+    ] = None,
+    benchmark_option: options.BenchmarkOption = None,
+) -> None:
+    """Download the paper's models from the hub, at their revisions. Restormer's and siggraph17's are yours to download:
+    autoflow doctor openagi says from where."""
+    from autoflow.cli.output import say
+
+    parts = _parts(options.of_benchmark(None, benchmark_option))
+    done = parts("fetch").fetch(repository or [], parts.site, say)
+    print(f"{len(done)} fetched")
+
+
+class _parts:  # noqa: N801 - called like the function it stands for
+    """The benchmark's own modules by name, and where its experts run under these options."""
+
+    def __init__(self, given: dict[str, Json]) -> None:
+        from autoflow.benchmarks import folder
+
+        opened = folder.open_folder("openagi", given)
+        assert opened.code.module is not None  # noqa: S101 - bundled
+        self._package = opened.code.module.__name__
+        self.options = self("options").read(opened.options)
+
+    def __call__(self, name: str) -> Any:
+        return importlib.import_module(f"{self._package}.{name}")
+
+    @property
+    def site(self) -> Any:
+        return self("scorers").site_of("paper", self.options)
+
+    def translator(self) -> Any:
+        """T5-large, for German references."""
+        return self("paper.translation").translator(self("fetch").TRANSLATOR, self.site)
+
+
+def _ids(text: str) -> list[int]:
+    """`0-14,105` as numbers, in order.
+
+    Raises:
+        UsageError: For what is no task of this benchmark.
+    """
+    from autoflow.errors import UsageError
+
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) > 184:
+            raise UsageError(f"--tasks takes ids from 0 to 184, such as 0-14,105, not {part!r}")
+        found |= set(range(int(first), int(last or first) + 1))
+    return sorted(found)
