@@ -1,6 +1,7 @@
 """Scorers that run a plan: its expert models on the task's samples, and a metric on what comes out."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,13 +141,14 @@ class ExecutedScorer:
 
     def facts(self, judged: Sequence[tuple[Task, Score]]) -> Mapping[str, Json]:
         """What a reader needs beside the scores."""
+        details = [score.details for _, score in judged]
         return {
             **self.statements,
-            **running.figures([score for _, score in judged]),
+            **running.figures(details),
             "samples": self.samples.description,
             "samples a task": "all" if self.limit is None else f"at most {self.limit}",
             "expert models": {module: expert.description for module, expert in self.crew.experts.items()},
-            **running.gains(_rows(judged)),
+            **running.gains([row for item in details for row in _rows(item)]),
         }
 
     def _modules(self) -> frozenset[str]:
@@ -184,9 +186,14 @@ class ExecutedScorer:
         return Score(min(max(figure.value, 0.0), 1.0), "" if ran.failed is None else "runtime_error", found)
 
     def _keep(self, task: Task, ran: Ran, rows: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-        """Write the task's pictures side by side, where it has any."""
+        """Write the task's pictures side by side, where it has any, and what the models have done so far."""
         types = {ran.goal.output, *(item.type for item in ran.goal.inputs)}
-        if self.folder is None or "image" not in types:
+        if self.folder is None:
+            return {}
+        # Not in the report: which models a sitting loads depends on what is cached.
+        counts = {"loads": self.crew.loads, "samples run": self.crew.ran, "samples from the cache": self.crew.cached}
+        sheet.write(self.folder / "experts.json", json.dumps(counts, indent=1).encode())
+        if "image" not in types:
             return {}
         # Equal plans on equal samples give equal pictures, whatever workflow they come from.
         name = f"images/{task.id}-{ran.digest}.jpg"
@@ -195,9 +202,6 @@ class ExecutedScorer:
         return {"pictures": name}
 
 
-def _rows(judged: Sequence[tuple[Task, Score]]) -> list[Any]:
-    found: list[Any] = []
-    for _, score in judged:
-        details: Any = score.details
-        found += details.get("samples", ())
-    return found
+def _rows(details: Mapping[str, Json]) -> Sequence[Any]:
+    rows: Any = details.get("samples", ())
+    return list(rows)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoflow.core.json import Json, digest
-from autoflow.core.score import Score
 
 from . import execute
 from .crew import Crew, Failed, Outcome
@@ -165,11 +164,11 @@ def gains(rows: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     }
 
 
-def figures(scores: Sequence[Score]) -> dict[str, Json]:
+def figures(details: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     """The mean over tasks of each metric that is no score, which no other mean of the report has."""
     found: dict[str, list[float]] = {}
-    for score in scores:
-        figure = score.details.get("figure")
+    for item in details:
+        figure = item.get("figure")
         if isinstance(figure, int | float):
-            found.setdefault(str(score.details["metric"]), []).append(float(figure))
+            found.setdefault(str(item["metric"]), []).append(float(figure))
     return {f"mean {name}": round(math.fsum(values) / len(values), 6) for name, values in found.items()}

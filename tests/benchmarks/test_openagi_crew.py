@@ -169,3 +169,72 @@ def test_missing_package_is_named() -> None:
     (line,) = part("presence").blocked(made, expert.Site())
     assert line.startswith("Fill Mask: the package no-such-package is not there (blocks ")
     assert "pip install 'autoflow[openagi]'" in line
+
+
+# -- as operators of a workflow
+
+
+def _call(name: str, context: dict[str, Any], inputs: dict[str, Any] | None = None, **parameters: Any) -> Any:
+    from autoflow.core.model import Sampling
+    from autoflow.core.operator import Invocation
+    from autoflow.core.task import Task
+    from autoflow.models.scripted import Scripted
+
+    task = Task("t", "Restore it.", context=context)
+    return Invocation(name, (), inputs or {}, task, parameters, None, Scripted([]), Sampling())
+
+
+@pytest.fixture
+def operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Made, Any]:
+    monkeypatch.setenv("AUTOFLOW_CACHE", str(tmp_path / "cache"))
+    module, made = part("operators"), Made()
+    found = module.operators_of(part("options").Options())
+    found["Fill Mask"].workshop._crew = _crew(made)
+    return made, found
+
+
+def _saved(path: Path, value: Any) -> str:
+    from PIL import Image
+
+    Image.fromarray(value).save(path)
+    return str(path)
+
+
+async def test_steps_of_a_workflow_run_experts_on_the_users_own_data(
+    operators: tuple[Made, Any], tmp_path: Path
+) -> None:
+    made, found = operators
+    context = {"image": _saved(tmp_path / "photo.png", made.shown("photo")), "query": "who is it?"}
+    denoised = await found["Image Denoising"].run(_call("", context))
+    assert Path(denoised).is_file()
+    assert Path(denoised).parent == found["Fill Mask"].workshop.pictures
+    sharp = await found["Image Deblurring"].run(_call("", context, {"denoise": denoised}))
+    answer = await found["Visual Question Answering"].run(_call("", context, {"denoise": denoised, "sharpen": sharp}))
+    assert answer == "Visual Question Answering(Image Deblurring(Image Denoising(photo)), who is it?)"
+    context = {"query": "who?", "document": "a long text"}
+    assert await found["Question Answering"].run(_call("", context)) == "Question Answering(who?, a long text)"
+    given = await found["Sentiment Analysis"].run(_call("", context, {"step": "newer"}, text="newest"))
+    assert given == "Sentiment Analysis(newest)"
+
+
+async def test_text_that_looks_like_a_path_is_no_picture(operators: tuple[Made, Any], tmp_path: Path) -> None:
+    made, found = operators
+    elsewhere = _saved(tmp_path / "secret.png", made.shown("secret"))
+    with pytest.raises(OperatorError, match="there is no image"):
+        await found["Image Denoising"].run(_call("", {"text": "x"}, {"model said": elsewhere}))
+    text = await found["Sentiment Analysis"].run(_call("", {"text": "x"}, {"model said": elsewhere}))
+    assert text == f"Sentiment Analysis({elsewhere})"
+
+
+async def test_operator_says_what_it_cannot_do(operators: tuple[Made, Any], tmp_path: Path) -> None:
+    made, found = operators
+    made.broken["Text Generation"] = _refuse_empty
+    with pytest.raises(OperatorError, match="the text is empty"):
+        await found["Text Generation"].run(_call("", {"text": ""}))
+    with pytest.raises(OperatorError, match="is no picture that can be read"):
+        await found["Image Denoising"].run(_call("", {"image": str(tmp_path / "none.png")}))
+    found["Fill Mask"].workshop._crew = _crew(Made(["Image Denoising"]))
+    with pytest.raises(OperatorError, match="there is no local Fill Mask"):
+        await found["Fill Mask"].run(_call("", {"text": "a [MASK]"}))
+    noted = await found["Fill Mask"].run(_call("", {"inputs": ["text"]}))
+    assert "nothing was processed" in noted

@@ -197,3 +197,27 @@ async def test_dropping_a_model_scores_less_on_all_pictures_and_misordering_most
             # Two neighbouring filters nearly commute: denoising and super resolution both smooth, and three in a row
             # leave little to sharpen. There the difference is below what a picture shows.
             assert other < value + (0.002 if (task, place) in {("8", 1), ("12", 0)} else 0.0)
+
+
+async def test_bundled_workflow_restores_a_photo_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from autoflow import resources
+    from autoflow.benchmarks import loader
+    from autoflow.core.task import Task
+    from autoflow.interpreter.run import Interpreter
+    from autoflow.interpreter.settings import Settings
+    from autoflow.language import document
+    from autoflow.models.scripted import Scripted
+
+    monkeypatch.setenv("AUTOFLOW_CACHE", str(tmp_path))
+    (sample,) = part("samples").Bundled().load(goal("9"), "9", 1)
+    Image.fromarray(sample.inputs[0]).save(tmp_path / "photo.png")
+    workflow = document.load(resources.folder("workflows") / "openagi" / "restore_photo.yaml").workflow
+    interpreter = Interpreter(Scripted([]), loader.load("openagi").operators, Settings())
+    trace = await interpreter.run(workflow, Task("t", "Restore it.", context={"image": str(tmp_path / "photo.png")}))
+    assert trace.failure is None
+    with Image.open(str(trace.answer)) as image:
+        restored = np.asarray(image)
+    psnr = part("metrics.restoration").psnr_db
+    assert psnr(restored, sample.original) > psnr(sample.inputs[0], sample.original) + 0.5

@@ -88,7 +88,8 @@ def test_doctor_says_of_every_model_metric_and_data_set_whether_it_is_here(
     assert "blocks 88 of 185" in restormer.detail
     assert "100 MB" in restormer.detail
     assert found["paper: data"].remedy == "autoflow openagi prepare, then --data FOLDER"
-    assert "revision not known" in found["paper: ViT figures"].detail
+    if importlib.util.find_spec("transformers") is not None:
+        assert "revision not known" in found["paper: ViT figures"].detail
     assert found["local: Image Denoising"].present is (importlib.util.find_spec("cv2") is not None)
     assert all(finding.present or finding.remedy or "no implementation" in finding.detail for finding in found.values())
 
@@ -228,9 +229,17 @@ def test_bench_runs_plans_on_real_pictures_and_leaves_them_side_by_side(
     assert rows["13"]["details"]["pictures"].startswith("images/13-")
     assert rows["13"]["details"]["samples"][0]["gain_psnr_db"] > 0
     assert rows["116"]["details"]["samples"][0]["output"] == "POSITIVE"
+    counts = json.loads((tmp_path / "run" / "experts.json").read_text())
+    assert counts["loads"] == {"Image Denoising": 1, "Image Deblurring": 1, "Sentiment Analysis": 1}
+    assert counts["samples from the cache"] == {}
     before = (tmp_path / "run" / "report.json").read_bytes()
     assert main(command) == 0
     assert (tmp_path / "run" / "report.json").read_bytes() == before
+    # Another run of the same plans finds their outputs, and loads no model.
+    assert main([*command[:-4], "--run", "other", *command[-2:]]) == 0
+    counts = json.loads((tmp_path / "other" / "experts.json").read_text())
+    assert (counts["loads"], counts["samples run"]) == ({}, {})
+    assert counts["samples from the cache"] == {"Image Denoising": 2, "Image Deblurring": 2, "Sentiment Analysis": 2}
 
 
 def _light(name: str) -> bool:
@@ -277,3 +286,22 @@ def test_flags_and_benchmark_options_mean_the_same(
     assert capsys.readouterr().out != by_flag
     assert main(["bench", "openagi", "--list", "--benchmark-option", "colour=red"]) == 2
     assert "unknown option of benchmark openagi 'colour'" in capsys.readouterr().err
+
+
+def test_execute_runs_given_plans_without_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start = ["openagi", "execute", "--scorer", "plan", "--split", "all"]
+    assert main(start) == 0
+    assert "plan score on openagi, split all: 1.000" in capsys.readouterr().out
+    assert main([*start, "--plan", "without:image-denoising", "--tasks", "13,12,14"]) == 0
+    shown = capsys.readouterr().out
+    assert "reasons: parse_empty 1, unmet_requirement 1" in shown
+    assert "No model planned: every task was given its plan (without:image-denoising)" in shown
+    assert main([*start, "--plan", "reversed", "--tasks", "9"]) == 0
+    assert "order_fault" in capsys.readouterr().out
+    assert main([*start, "--plan", "Image Deblurring, Image Denoising", "--tasks", "9"]) == 0
+    assert "order_fault" in capsys.readouterr().out
+    assert main([*start, "--plan", "Sharpen"]) == 2
+    assert "there are: reference, reversed, without:MODULE, Image Super Resolution" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """Prepare OpenAGI's data, fetch its models, run plans on them."""
 
+import asyncio
 import importlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,9 @@ from autoflow.cli import options
 from autoflow.cli.options import AsJson
 from autoflow.cli.table import examples, new_app
 from autoflow.core.json import Json
+
+if TYPE_CHECKING:
+    from autoflow.bench import BenchReport
 
 app = new_app()
 
@@ -90,6 +94,102 @@ def fetch(
     parts = _parts(options.of_benchmark(None, benchmark_option))
     done = parts("fetch").fetch(repository or [], parts.site, say)
     print(f"{len(done)} fetched")
+
+
+@app.command(
+    epilog=examples(
+        "autoflow openagi execute",
+        "autoflow openagi execute --plan 'without:Image Denoising' --tasks 8-13",
+        "autoflow openagi execute --plan 'Image Deblurring, Image Denoising' --tasks 9 --limit-samples 4",
+        "autoflow openagi execute --scorer paper --data data/openagi --split all --tasks 0-14",
+    )
+)
+def execute(
+    ctx: typer.Context,
+    *,
+    plan: Annotated[
+        str,
+        typer.Option(
+            "--plan",
+            metavar="reference|reversed|without:MODULE|MODULE, MODULE",
+            help="What is run on every task: its derived reference plan, that reversed, that without a module, "
+            "or the modules named.",
+        ),
+    ] = "reference",
+    scorer: Annotated[
+        str, typer.Option("--scorer", metavar="plan|local|paper", help="What runs and judges.")
+    ] = "local",
+    split: Annotated[str, typer.Option("--split", help="Which tasks.")] = "local",
+    tasks: options.Tasks = None,
+    data: options.Data = None,
+    benchmark_option: options.BenchmarkOption = None,
+    vit_metric: options.VitMetric = None,
+    limit_samples: options.LimitSamples = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = 0,
+    run: options.RunDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run plans, without a language model: what the expert models can do, and what a plan that lacks one loses.
+
+    Reference plans are derived by rule; none is published for these tasks. The report is that of a bench run.
+    """
+    import json
+    import sys
+    from dataclasses import replace
+
+    from autoflow.bench import BenchConfig, bench, split_of, tasks_of
+    from autoflow.benchmarks import loader
+    from autoflow.cli import interrupt, opening, reporting
+    from autoflow.cli.output import emit, printable, say
+    from autoflow.core.workflow import Step, Workflow
+    from autoflow.models.scripted import Rule, Scripted
+
+    given = options.of_benchmark(
+        data, benchmark_option, vit_metric=vit_metric, limit_samples=limit_samples, batch_size=batch_size
+    )
+    parts = _parts(given)
+    plans = parts("planned").plans(plan)
+    loaded = loader.load("openagi", scorer=scorer, options=given)
+    note = f"No model planned: every task was given its plan ({plan}). Reference plans are derived, not official."
+    loaded = replace(loaded, notes=(note, *loaded.notes))
+    command = interrupt.command_line(ctx)
+    config = BenchConfig(
+        benchmark="openagi",
+        interpreter=f"scripted/{plan}",
+        split=split,
+        tasks=tasks,
+        seed=seed,
+        settings=opening.interpreter_settings("fused", temperature=0.0, max_tokens=None, seed=seed, max_steps=20),
+        scorer=scorer,
+        options=given,
+        command=interrupt.without_secrets(command),
+    )
+    everything = split_of(config)
+    chosen = tasks_of(config, everything)
+    # One rule a task: a sentence is in no other, since each begins with "Given" and ends with its question mark.
+    rules = [Rule((json.dumps(plans[task.id]),), when=task.text) for task in chosen]
+
+    async def _work(stop: asyncio.Event) -> "BenchReport":
+        with reporting.bar(f"{plan} on openagi {split}") as progress:
+            return await bench(
+                config,
+                Workflow("openagi-given-plan", (Step("plan", "terminal", "Output the plan."),)),
+                loaded,
+                Scripted(rules, name=config.interpreter),
+                tasks=everything,
+                folder=None if run is None else Path(run),
+                on_progress=progress,
+                stop=stop,
+            )
+
+    report = interrupt.run(_work, command)
+    say(f"run folder: {report.folder}")
+    if as_json:
+        emit("openagi-execute", {key: value for key, value in report.to_json().items() if key != "schema"})
+    else:
+        print(printable(report.to_text(), sys.stdout), end="")
+    return report.exit_code
 
 
 class _parts:  # noqa: N801 - called like the function it stands for
