@@ -91,7 +91,7 @@ def card(kept: Kept, config: Mapping[str, Json]) -> str:
     """The data set's card, with the header that Hugging Face's libraries read."""
     present = [split for split in SPLITS if any(row.split == split for row in kept.rows)]
     files = "\n".join(f"  - split: {split}\n    path: {split}.jsonl" for split in present)
-    lengths = Counter(_steps(row) for row in kept.rows)
+    lengths = Counter(_steps(row) for row in kept.rows if row.form != "label")
     lines = [
         "---",
         "pretty_name: Workflows for operators that were never seen",
@@ -108,6 +108,7 @@ def card(kept: Kept, config: Mapping[str, Json]) -> str:
         "",
         "Each row is a conversation with a generator of workflows (`prompt`) and the workflow to write (`completion`).",
         "A row was kept because its workflow lints, runs, and scores as stated when it is executed.",
+        *_on_decisions(kept),
         "",
         "| split | rows | operator sets | tasks are | operators are |",
         "|---|---|---|---|---|",
@@ -139,6 +140,15 @@ def card(kept: Kept, config: Mapping[str, Json]) -> str:
         "set of frames, in English. Plans are straight: no decisions, no loops.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _on_decisions(kept: Kept) -> list[str]:
+    count = sum(row.form == "label" for row in kept.rows)
+    if not count:
+        return []
+    return [
+        f"{count} rows, of the form `label`, are an interpreter's instead: a decision, and the label that is right."
+    ]
 
 
 def _steps(row: Row) -> int:

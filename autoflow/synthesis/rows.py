@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from autoflow.core.json import Json, digest
 from autoflow.core.model import Message
@@ -18,7 +18,9 @@ class Row:
     split: Split
     prompt: tuple[Message, ...]
     completion: str
-    form: Form
+    form: Form | Literal["label"]
+    """How the completion is written: a workflow in the generator's form, or the label of a decision."""
+
     domain: str
     operator_set: str
     operators: tuple[str, ...]
@@ -34,7 +36,7 @@ class Row:
     """Mean over those tasks."""
 
     source: str
-    """`search`, or the teacher's `provider/model`."""
+    """`search`, the teacher's `provider/model`, or `rule` for decisions."""
 
     fingerprint: str
     """Of the workflow."""

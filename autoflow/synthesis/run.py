@@ -19,7 +19,7 @@ from autoflow.objective.metered import Metered
 from autoflow.runs.folder import RunFolder, default_name
 from autoflow.synthesis import dataset
 from autoflow.synthesis.exercise import Exercise, of_benchmark
-from autoflow.synthesis.synthesize import DomainPlan, Kept, Terms, draw_domains, of_domains, synthesize
+from autoflow.synthesis.synthesize import DomainPlan, Kept, Terms, decisions_of, draw_domains, of_domains, synthesize
 from autoflow.synthesis.teachers import ModelTeacher, SearchTeacher, Teacher
 
 SEARCH = "search"
@@ -137,7 +137,8 @@ async def run(
             if config.interpreter is not None:
                 interpreter = metered(config.interpreter)
             exercises = [_judged_by(exercise, metered) for exercise in exercises]
-        kept = await synthesize(exercises, teacher, terms, model=interpreter, on_progress=on_progress)
+        more = await decisions_of(drawn, exercises, config.domains)
+        kept = await synthesize(exercises, teacher, terms, model=interpreter, more=more, on_progress=on_progress)
         dataset.write(folder, kept, [worded.domain for _, worded in drawn], exercises, settled)
         return Made(folder, kept, spend())
 

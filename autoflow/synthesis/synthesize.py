@@ -10,11 +10,13 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import UsageError
 from autoflow.generator.draft import Form, conversation
 from autoflow.interpreter.settings import Settings
-from autoflow.synthesis import domains
+from autoflow.synthesis import decisions, domains
 from autoflow.synthesis.accept import NoModel, judge
 from autoflow.synthesis.exercise import Exercise, Split, of_domain
 from autoflow.synthesis.rows import Row, distinct, leaks, mentions
 from autoflow.synthesis.teachers import Teacher, as_written
+
+_NAMED = "names an operator to avoid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,9 @@ class DomainPlan:
 
     held_out_tasks: int = 1
     """More over each domain of `train`, which make up `validation_tasks`."""
+
+    decisions: int = 0
+    """Labelled decisions over the tasks of each domain, for interpreters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,17 @@ def of_domains(drawn: Sequence[tuple[Split, domains.Worded]], plan: DomainPlan) 
         yield from of_domain(worded, split, plan.tasks, plan.seed, held_out)
 
 
+async def decisions_of(
+    drawn: Sequence[tuple[Split, domains.Worded]], exercises: Sequence[Exercise], plan: DomainPlan
+) -> list[Row]:
+    """The decisions over these domains, on the same tasks and in the same splits."""
+    found: list[Row] = []
+    for split, worded in drawn:
+        mine = [item for item in exercises if item.domain == worded.domain.id and item.split == split]
+        found += await decisions.rows(worded, mine, plan.decisions, plan.seed)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is kept, and how."""
@@ -94,12 +110,14 @@ async def synthesize(
     terms: Terms,
     *,
     model: Model | None = None,
+    more: Sequence[Row] = (),
     on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Kept:
     """Have the teacher write, and keep what lints, runs and scores.
 
     Args:
         model: The interpreter's; `None`: workflows that ask a model are refused.
+        more: Rows made otherwise, to be kept beside these.
         on_progress: Told (exercises done, of how many, rows kept).
 
     Raises:
@@ -128,6 +146,11 @@ async def synthesize(
         await asyncio.gather(*workers, return_exceptions=True)
     # By exercise, not by who ended first.
     found = [row for index in sorted(rows) for row in rows[index]]
+    for row in more:
+        if mentions(row, terms.avoid) is None:
+            found.append(row)
+        else:
+            refused[_NAMED] += 1
     once = distinct(found)
     refused["repeated"] += len(found) - len(once)
     leaking = leaks(once)
@@ -170,7 +193,7 @@ async def _rows(exercise: Exercise, teacher: Teacher, terms: Terms, model: Model
             fingerprint=workflow.fingerprint(),
         )
         if mentions(row, terms.avoid) is not None:
-            refused["names an operator to avoid"] += 1
+            refused[_NAMED] += 1
             continue
         found.append(row)
     return found

@@ -37,6 +37,9 @@ def synthesize(
         int, typer.Option("--test-domains", min=0, metavar="N", help="Likewise, for the last measurement.")
     ] = 40,
     tasks: Annotated[int, typer.Option("--tasks", min=1, metavar="N", help="Tasks over each domain.")] = 8,
+    decisions: Annotated[
+        int, typer.Option("--decisions", min=0, metavar="N", help="Labelled decisions over each, for interpreters.")
+    ] = 0,
     benchmark: Annotated[
         list[str] | None,
         typer.Option("--benchmark", metavar="NAME", help="Add a benchmark's train tasks; may be repeated."),
@@ -103,7 +106,7 @@ def synthesize(
         "fused", temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=20
     )
     config = SynthesisConfig(
-        domains=DomainPlan(seed, domains, validation_domains, test_domains, tasks),
+        domains=DomainPlan(seed, domains, validation_domains, test_domains, tasks, decisions=decisions),
         benchmarks=tuple(benchmark or ()),
         scope="benchmark" if scope == "benchmark" else "task",
         teacher=teacher,
