@@ -170,8 +170,10 @@ def of_improve(
     candidates = left + (hand and not searched.hand_written)
     finalists = hand + min(config.shortlist, drafts or config.shortlist) + len(REFERENCES) * config.references
     tested = finalists * test_tasks if config.shortlist else 0
+    # The description as written and in other words, a draft and a validation each; the other words take a call, too.
+    wordings = config.paraphrases + 1 if config.paraphrases and not searched.chosen else 0
     told = _Known(config.interpreter, config.settings, benchmark, price)
-    count = (candidates * len(tasks) + tested) * config.epochs
+    count = (candidates * len(tasks) + wordings * len(splits["validation"]) + tested) * config.epochs
     estimate = replace(told.runs(benchmark.baseline, tasks, count, recorded), recorded=recorded.count)
     if tested and config.references:
         methods = f"{', '.join(REFERENCES)} are each taken to need what the hand-written workflow does"
@@ -179,7 +181,9 @@ def of_improve(
     if not isinstance(rounds, int):
         assumed = f"how many workflows {config.strategy} writes is not known, and none is counted"
         return replace(estimate, usd=None, seconds=None, assumed=(*estimate.assumed, assumed))
-    return estimate + _written(left, getattr(strategy, "repairs", None), config.generator, price)
+    return estimate + _written(
+        left + max(0, 2 * wordings - 1), getattr(strategy, "repairs", None), config.generator, price
+    )
 
 
 def of_matrix(

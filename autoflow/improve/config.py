@@ -84,6 +84,9 @@ class ImproveConfig:
     references: bool = True
     """Whether `REFERENCES` are run on test as well."""
 
+    paraphrases: int = 0
+    """How often the task's description is told in other words, to see how stable what the generator writes is."""
+
     base_url: str | None = None
     budget: Budget = field(default_factory=Budget)
     refuse_small: bool = True
@@ -101,6 +104,8 @@ class ImproveConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.paraphrases < 0:
+            raise UsageError(f"paraphrases must be at least 0, not {self.paraphrases}")
         if self.objective not in OBJECTIVES:
             raise UsageError(f"objective is {', '.join(OBJECTIVES)}, not {self.objective!r}")
         if self.gate not in ("all", "parent"):
@@ -134,6 +139,7 @@ def resolved(config: ImproveConfig, benchmark: Benchmark) -> dict[str, Json]:
         "objective": config.objective,
         "shortlist": config.shortlist,
         "references": config.references,
+        "paraphrases": config.paraphrases,
         "concurrency": config.concurrency,
         "budget": asdict(config.budget),
     }

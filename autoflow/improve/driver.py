@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from autoflow.improve.claims import claim
 from autoflow.improve.config import REFERENCES, ImproveConfig, cards_of, make_strategy, resolved, run_path
 from autoflow.improve.front import ordered, points
 from autoflow.improve.least import least, refuse
+from autoflow.improve.paraphrases import Wording, reworded
 from autoflow.improve.report import ImproveReport, dropped_text
 from autoflow.improve.rows import Reference, measured, reference_rows, results, rows, test_rows
 from autoflow.improve.selection import HAND_WRITTEN, Cost, distinct, hand_written, incumbent, same
@@ -132,6 +133,8 @@ async def improve(
         )
         await driver.search()
         if driver.stopped is None:
+            await driver.reword()
+        if driver.stopped is None:
             await driver.test()
         report = driver.report(settled)
         driver.write(report)
@@ -211,26 +214,49 @@ class _Driver:
         asked = REFERENCES if config.references and config.shortlist else ()
         self._methods = [find(name, benchmark, config.settings.max_steps) for name in asked]
         self._references: list[Reference] = []
+        self._wordings: list[Wording] = []
         self.stopped: _Stop | None = None
 
     # The search
 
     async def search(self) -> None:
         """Score the hand-written workflow, then rounds until the strategy proposes nothing."""
+        await self._heeding(self._searched())
+
+    async def _searched(self) -> None:
+        if self._run.resumed:
+            self._tell("resumed", f"resuming {self._run.path}")
+        baseline = self._benchmark.baseline
+        if self._config.refuse_small and not self._ledger.spend().calls:
+            needed = least(self._config, self._benchmark, self._strategy, self._operators, self._given.price)
+            refuse(self._config, needed, by_hand=baseline is not None)
+        if baseline is not None:
+            proposal = Proposal(baseline, dump(baseline), "the benchmark's own workflow")
+            await self._score(0, {HAND_WRITTEN: proposal})
+        proposed = self._proposed()
+        number = 1
+        while await self._round(number, proposed.get(number)):
+            number += 1
+
+    async def reword(self) -> None:
+        """Where it is asked for, see what the generator writes for the same task in other words. Nothing of it is
+        chosen from, and the test split is still unread."""
+        if self._config.paraphrases:
+            await self._heeding(self._reworded())
+
+    async def _reworded(self) -> None:
+        async def score(workflow: Workflow) -> Evaluation:
+            self._look_for_stop()
+            self._now = ("paraphrases", 0, "validation")
+            return await self._objective.score_all(workflow, self._benchmark.validation, "validation")
+
+        count, seed = self._config.paraphrases, self._config.seed
+        self._wordings = await reworded(self._situation(0), count, seed=seed, score=score)
+
+    async def _heeding(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it; what ends it early ends the run, resumable."""
         try:
-            if self._run.resumed:
-                self._tell("resumed", f"resuming {self._run.path}")
-            baseline = self._benchmark.baseline
-            if self._config.refuse_small and not self._ledger.spend().calls:
-                needed = least(self._config, self._benchmark, self._strategy, self._operators, self._given.price)
-                refuse(self._config, needed, by_hand=baseline is not None)
-            if baseline is not None:
-                proposal = Proposal(baseline, dump(baseline), "the benchmark's own workflow")
-                await self._score(0, {HAND_WRITTEN: proposal})
-            proposed = self._proposed()
-            number = 1
-            while await self._round(number, proposed.get(number)):
-                number += 1
+            await work
         except BudgetExhaustedError as error:
             self._end("budget", error.message)
         except (Interrupted, Stopped, _Stopping):
@@ -491,6 +517,7 @@ class _Driver:
             label=self._benchmark.scorer.label,
             rows=made,
             front=points(self._trials),
+            wordings=tuple(self._wordings),
             best=best,
             workflow=None if trial is None else trial.proposal.workflow,
             test=tests,

@@ -12,6 +12,8 @@ from autoflow.core.json import Json
 from autoflow.core.strategy import Dropped
 from autoflow.core.workflow import Workflow
 from autoflow.improve.front import FrontPoint
+from autoflow.improve.paraphrases import Wording
+from autoflow.improve.paraphrases import lines as wordings_text
 from autoflow.improve.selection import HAND_WRITTEN
 from autoflow.language.dump import dump
 from autoflow.statistics import Comparison, Interval, p_text, verdict
@@ -135,6 +137,9 @@ class ImproveReport:
     front: tuple[FrontPoint, ...]
     """The workflows that no other beats in both score and cost on validation, the best first."""
 
+    wordings: tuple[Wording, ...]
+    """The task's description as written and in other words, with what the generator wrote; empty: not asked for."""
+
     best: str | None
     """Id of the workflow in `best.yaml`; `None` while none is chosen."""
 
@@ -201,6 +206,7 @@ class ImproveReport:
             "dropped": self.dropped,
             "rows": [_row_json(row) for row in self.rows],
             "front": [point.to_json() for point in self.front],
+            "wordings": [wording.to_json() for wording in self.wordings],
             "test": [
                 {
                     "id": row.id,
@@ -273,6 +279,8 @@ class ImproveReport:
             lines.append("score and cost on validation, of what no other workflow beats in both:")
             lines += [f"  {point.line()}" for point in self.front]
             lines.append("")
+        if self.wordings:
+            lines += [*wordings_text(self.wordings), ""]
         if self.test:
             lines.append("test split, read once for the frozen shortlist:")
             for row in self.test:

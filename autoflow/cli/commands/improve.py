@@ -63,6 +63,15 @@ def improve(
             help="Run on test, too, what a workflow must beat: io, cot, and cot-sc with as many calls as the best.",
         ),
     ] = True,
+    paraphrases: Annotated[
+        int,
+        typer.Option(
+            "--paraphrases",
+            min=0,
+            metavar="N",
+            help="Tell the task in other words N times, and report how stable the drafted workflow and its score are.",
+        ),
+    ] = 0,
     protocol: options.Protocol = "fused",
     temperature: options.Temperature = 0.0,
     max_tokens: options.MaxTokens = 256,
@@ -118,6 +127,7 @@ def improve(
         objective=opening.objective(objective),
         shortlist=shortlist,
         references=references,
+        paraphrases=paraphrases,
         base_url=base_url,
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
         concurrency=concurrency,
