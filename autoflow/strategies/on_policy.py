@@ -28,6 +28,7 @@ class OnPolicy:
     """The options, as on the command line."""
 
     method: ClassVar[Literal["reinforce", "grpo"]]
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation")
 
     rounds: int = 30
     """Updates."""
