@@ -112,6 +112,9 @@ class Evolve:
     chain: int = 4
     """Patches that build on each other, each shown to help on train, before validation is paid for."""
 
+    mutate: bool = True
+    """Where the generator wrote no patch that can be used, try an edit that takes no model."""
+
     merge: bool = True
     repairs: int = 2
     """Of each patch."""
@@ -230,7 +233,7 @@ class Evolve:
             if not seen(situation.trials, made.workflow) and await examiner.helps(made.workflow, examined):
                 return Child(made.workflow, made.edits, "patch", made.why)
             notes.rejected.append(clipped(told(made.edits), TOLD_CHARS))
-        return await self._mutated(situation, now, examined, notes, rng) if broken else None
+        return await self._mutated(situation, now, examined, notes, rng) if broken and self.mutate else None
 
     async def _mutated(
         self, situation: Situation, now: Workflow, examined: Examined, notes: Notes, rng: random.Random

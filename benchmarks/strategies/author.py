@@ -4,11 +4,12 @@ Its competence is the same for every strategy, since the text is all it knows:
 
 - It notices what the prompt shows. What a step or an answer reports as left undone tells it exactly what is missing; a
   failing task tells it what such tasks have, of which it takes up one thing that the workflow does not mention.
-- It pays attention to that with probability `ATTENTION`, and otherwise changes something that does not matter.
+- It pays attention to that with probability `ATTENTION`, and otherwise changes something that does not matter. It makes
+  one change where one modification is asked for, else one to three.
 - It finds the words that work with probability `WORDING`, and the right step with `PLACE` if nobody names it.
 - Told only that orders are long or smudged, it thinks of voting or of a check with `INSIGHT`; a prompt that says what
   kind of fault it is gives it the idea.
-- Asked which step is at fault, it is right with `JUDGEMENT` where a step's result shows it.
+- Asked which step is at fault, it is right with `judgement` where a step's result shows it.
 - Writing a workflow down again, it loses each rule with probability `FORGETS`.
 - A share `invalid` of its drafts and patches cannot be used, and it insists on them when asked to put them right.
 """
@@ -28,7 +29,6 @@ from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import WorkflowError
 from autoflow.language.document import parse
 from autoflow.language.dump import dump
-from autoflow.language.flow import Program
 
 ATTENTION = 0.75
 WORDING = 0.75
@@ -42,7 +42,7 @@ CHECK = "Check the lines against the order and clear up smudges."
 NOWHERE = "a step that is not there"
 IDLE = ("Be careful.", "Work neatly.", "Take your time.", "Use all that is known.", "Keep the order in mind.")
 
-_YAML = re.compile(r"^autoflow: 1\n(?:[^\n]+\n?)+", re.MULTILINE)
+_YAML = re.compile(r"^autoflow: 1\n(?:(?:(?:name|description|inputs|steps):| )[^\n]*\n?)+", re.MULTILINE)
 _SCORE = re.compile(r"scored (\d\.\d+)")
 _TASK = re.compile(r"^ *- task: (?P<task>[^\n]*)\n +answer: (?P<answer>[^\n]*)", re.MULTILINE)
 _FINDING = re.compile(
@@ -72,9 +72,10 @@ class Author:
     name = "synthetic/author"
     features: frozenset[Feature] = frozenset()
 
-    def __init__(self, seed: int = 0, *, invalid: float = 0.0) -> None:
+    def __init__(self, seed: int = 0, *, invalid: float = 0.0, judgement: float = JUDGEMENT) -> None:
         self._seed = seed
         self._invalid = invalid
+        self._judgement = judgement
         self.calls = 0
 
     async def complete(self, request: Request) -> Reply:
@@ -180,7 +181,7 @@ class Author:
         allowed = set(re.findall(r"\d+\. [^\"\n(]+(?=\")", text[text.index("JSON Schema") :]))
         visits = [found for found in _VISIT.finditer(text) if found["label"] in allowed]
         guilty = [found for found in visits if any(need.undone in found["result"] for need in ALL)]
-        if guilty and rng.random() < JUDGEMENT:
+        if guilty and rng.random() < self._judgement:
             visit = guilty[0]
             missing = [need for need in ALL if need.undone in visit["result"]]
             better = visit["result"]
@@ -201,7 +202,11 @@ def _base(turns: Sequence[Message]) -> Workflow | None:
     """The workflow that a reader would build on: the last of a conversation, else the best of those with a score."""
     for turn in reversed(turns):
         if turn.role == "assistant" and (found := _YAML.findall(turn.text)):
-            return parse(found[-1]).workflow
+            try:
+                return parse(found[-1]).workflow
+            except WorkflowError:
+                # Its own draft that cannot be used: it goes back to what it built on.
+                continue
     scored = []
     for turn in turns:
         if turn.role != "user":
@@ -331,8 +336,3 @@ def _changes(before: Workflow, after: Workflow) -> str:
     old = {step.name: step for step in before.steps}
     changed = [step for step in after.steps if old.get(step.name) != step and step.instruction]
     return "Change " + "; ".join(f"{step.name} ({step.operator}): {step.instruction[-60:]}" for step in changed)
-
-
-def reachable(flow: Workflow) -> bool:
-    """Whether every step of the workflow can run."""
-    return len(Program(flow).reachable) == len(flow.steps)

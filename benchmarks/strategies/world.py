@@ -1,13 +1,12 @@
 """A world in which every workflow's true score is known: orders to be totted up, each with peculiarities.
 
 A task is an order with up to two peculiarities out of eight. A workflow solves it if every peculiarity is dealt with,
-and each is dealt with by something that stands in the workflow: a sentence in the instruction of the step whose work
-it is, an operator, or a step of its own. The model that carries workflows out is a function of what it is asked. It
-does what its instructions say, at most `CAPACITY` special rules a step, and reports in plain words what it left
-undone.
+and each is dealt with by something that stands in the workflow: a sentence in the instruction of the step whose work it
+is, an operator, or a step of its own. The model that carries workflows out is a function of what it is asked. It does
+what its instructions say, at most `CAPACITY` special rules a step, and reports in plain words what it left undone.
 
-The best reachable score is 1. Scores are noisy: a share `noise` of (workflow, task) pairs is judged the wrong way
-round, always the same; a share `faults` of first calls fails as a provider does.
+The best reachable score is 1, by `optimum`. Scores are noisy: a share `noise` of (workflow, task) pairs is judged the
+wrong way round, always the same; a share `faults` of first calls fails as a provider does.
 """
 
 import hashlib
@@ -55,13 +54,11 @@ class Need:
 
 NEEDS = (
     Need(
-        "dozens", "bolts by the dozen", "read", "Convert dozens to pieces.", "dozens left as they are", "pieces counted"
+        "dozens", "bolts by the dozen", "read", "Convert dozens to pieces.", "dozens left as they are", "all in pieces"
     ),
     Need("returns", "some of it sent back", "read", "Leave out what was sent back.", "returns still in", "returns out"),
     Need("dollars", "prices in dollars", "work", "Change dollars to euros.", "sum still in dollars", "sum in euros"),
-    Need(
-        "discount", "a discount of a tenth", "work", "Take off the discount.", "discount not taken off", "discount off"
-    ),
+    Need("discount", "a discount of a tenth", "work", "Take off the discount.", "discount not given", "discount off"),
     Need("tax", "tax to be added", "work", "Add the tax.", "tax not added", "tax added"),
     Need("cents", "a till without cents", "answer", "Round to whole euros.", "odd cents kept", "rounded"),
 )
@@ -263,7 +260,7 @@ class Clerk:
 
 
 async def true_score(workflow: Workflow, *, count: int = 300, seed: int = 0) -> float:
-    """The score without noise and faults, on orders that no search has seen. The optimum's is `OPTIMUM`."""
+    """The score without noise and faults, on orders that no search has seen."""
     runner = Interpreter(Clerk(seed), library())
     right = 0
     for task in orders("test", count, 77):

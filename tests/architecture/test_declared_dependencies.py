@@ -62,7 +62,8 @@ def test_every_import_of_the_package_is_declared(root: Path, declared: dict[str,
 
 
 def test_every_import_of_tests_and_measurements_is_declared(root: Path, declared: dict[str, set[str]]) -> None:
-    files = [*(root / "tests").rglob("*.py"), *(root / "benchmarks" / "performance").rglob("*.py")]
+    scripts = [root / "benchmarks" / folder for folder in ("performance", "strategies")]
+    files = [file for folder in (root / "tests", *scripts) for file in folder.rglob("*.py")]
     own = {path.stem for path in files}
     assert _undeclared(files, set().union(*declared.values()), own) == []
 
