@@ -10,10 +10,12 @@ wrong way round, always the same; a share `faults` of first calls fails as a pro
 """
 
 import hashlib
+import math
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.model import Feature, Reply, Request, Usage
@@ -72,6 +74,9 @@ SMUDGED = Need("smudged", "a smudged paper", "check", "", "smudges taken as read
 
 ALL = (*NEEDS, LONG, SMUDGED)
 
+SHARES = (1, 3, 3)
+"""How many orders have no, one and two peculiarities."""
+
 HAND_WRITTEN = Workflow(
     "orders",
     (
@@ -117,7 +122,7 @@ def orders(split: str, count: int, seed: int) -> tuple[Task, ...]:
     rng = random.Random(f"{seed}/{split}")
     start = {"train": 1000, "validation": 2000, "test": 3000}[split]
     return tuple(
-        order(start + number, sorted(rng.sample(ALL, rng.choices(range(3), (1, 3, 3))[0]), key=ALL.index), split)
+        order(start + number, sorted(rng.sample(ALL, rng.choices(range(3), SHARES)[0]), key=ALL.index), split)
         for number in range(count)
     )
 
@@ -259,12 +264,25 @@ class Clerk:
         """Nothing is held."""
 
 
-async def true_score(workflow: Workflow, *, count: int = 300, seed: int = 0) -> float:
-    """The score without noise and faults, on orders that no search has seen."""
-    runner = Interpreter(Clerk(seed), library())
-    right = 0
-    for task in orders("test", count, 77):
-        trace = await runner.run(workflow, task)
-        numbers = re.findall(r"\d+", str(trace.answer))
-        right += bool(numbers) and float(numbers[-1]) == task.reference["answer"]
-    return right / count
+async def true_score(workflow: Workflow, *, draws: int = 10) -> float:
+    """The expected score without noise and faults, over all orders that there are.
+
+    Orders differ by their peculiarities alone: each set of them is run once, weighted by how often it occurs; those
+    that come out by chance, `draws` times on different orders.
+    """
+    runner = Interpreter(Clerk(), library())
+    expected = []
+    number = 3000
+    for size, weight in enumerate(SHARES):
+        sets = list(combinations(ALL, size))
+        for needs in sets:
+            count = draws if LONG in needs else 1
+            right = 0
+            for _ in range(count):
+                number += 1
+                task = order(number, needs, "test")
+                trace = await runner.run(workflow, task)
+                numbers = re.findall(r"\d+", str(trace.answer))
+                right += bool(numbers) and float(numbers[-1]) == task.reference["answer"]
+            expected.append(weight / sum(SHARES) / len(sets) * right / count)
+    return min(1.0, math.fsum(expected))
