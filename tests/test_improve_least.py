@@ -22,7 +22,8 @@ async def test_too_small_a_budget_is_refused_without_a_call_and_a_larger_one_goe
     assert (report.state, report.exit_code, run.asked) == ("budget", 6, [])
     assert report.stopped == (
         "a budget of 42 calls cannot hold the hand-written workflow and 3 proposals by in-context:"
-        " they take 43 calls at the least, so nothing was begun"
+        " they take 43 calls at the least, so nothing was begun:"
+        " give a larger budget, or fewer tasks (--train-limit, --validation-limit)"
     )
     assert "not complete (budget)" in report.to_text()
     enough = await run.improve(tmp_path, replace(TEN, budget=Budget(calls=43)))

@@ -34,7 +34,7 @@ class FrontPoint:
     def line(self) -> str:
         """One line for a person."""
         cost = self.cost
-        said = [f"{cost.calls:.4g} calls"]
+        said = [f"{cost.calls:.4g} call{'' if cost.calls == 1 else 's'}"]
         said += [f"{cost.tokens:,.0f} tokens"] if cost.tokens is not None else []
         said += [f"${cost.usd:.6f}"] if cost.usd is not None else []
         said += [f"{cost.seconds:.2f} s"] if cost.seconds is not None else []

@@ -91,6 +91,6 @@ def refuse(config: ImproveConfig, needed: Least, *, by_hand: bool) -> None:
             plural = "" if needed.proposals == 1 else "s"
             raise BudgetExhaustedError(
                 f"a budget of {form.format(limit)} cannot hold {baseline}{needed.proposals} proposal{plural} by"
-                f" {config.strategy}: they take {form.format(at_least)} at the least, so nothing was begun",
-                hint="give a larger budget, or fewer tasks: --train-limit, --validation-limit",
+                f" {config.strategy}: they take {form.format(at_least)} at the least, so nothing was begun:"
+                " give a larger budget, or fewer tasks (--train-limit, --validation-limit)",
             )
