@@ -13,7 +13,7 @@ from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.errors import DataError, MissingDependencyError
 
-from . import breakdown, reference, sheet
+from . import breakdown, reference, sheet, yardstick
 from . import ran as running
 from .crew import Crew
 from .goal import Goal, from_json
@@ -25,6 +25,7 @@ from .plan_score import read_plan
 from .presence import blocked, remedies
 from .ran import Ran
 from .samples import Samples
+from .yardstick import Yardstick
 
 LONGEST_PLAN = 20
 """Modules of a plan that is run; the longest reference has 7."""
@@ -58,8 +59,14 @@ class ExecutedScorer:
     statements: Mapping[str, Json] = field(default_factory=dict)
     """What every report says of these figures."""
 
+    beside: bool = False
+    """Whether each covered task's derived reference plan runs too, so that a report shows what the models can do."""
+
     folder: Path | None = None
     """Where pictures are kept; `None`: nowhere."""
+
+    _yardsticks: dict[str, Yardstick] = field(init=False, default_factory=dict, repr=False, compare=False)
+    """By task, once measured."""
 
     @property
     def secondary(self) -> Mapping[str, str]:
@@ -79,8 +86,12 @@ class ExecutedScorer:
         parsed, source = read_plan(trace)
         found: dict[str, Json] = {"plan": [str(token) for token in parsed.tokens], "source": source}
         if parsed.code is not None:
-            return Score(0.0, parsed.code, {**found, "valid": False, "exact_match": False, "message": parsed.message})
-        return await self.execute(task, parsed.tokens, found)
+            score = Score(0.0, parsed.code, {**found, "valid": False, "exact_match": False, "message": parsed.message})
+        else:
+            score = await self.execute(task, parsed.tokens, found)
+        if not self.beside:
+            return score
+        return replace(score, details={**score.details, **(await self._yardstick(task, goal, score)).details})
 
     async def execute(self, task: Task, plan: tuple[Token, ...], found: Mapping[str, Json]) -> Score:
         """Judge a plan of a task that the set covers; `found` goes into the details.
@@ -98,8 +109,8 @@ class ExecutedScorer:
             return Score(0.0, code, {**details, "valid": False, "message": message})
         samples = self.samples.load(goal, task.id, self.limit)
         ran = await running.run(goal, symbolic, samples, self.crew, self.batch_size)
-        # Metrics may be models: they take their turn with the experts, off the event loop.
-        return await asyncio.get_running_loop().run_in_executor(self.crew.pool, self._judged, task, ran, details)
+        judged: Score = await self._in_turn(self._judged, task, ran, details)
+        return judged
 
     def covers(self, goal: Goal, task: str) -> bool:
         """Whether the reference plan can run here and its output be judged."""
@@ -149,7 +160,22 @@ class ExecutedScorer:
             "samples a task": "all" if self.limit is None else f"at most {self.limit}",
             "expert models": {module: expert.description for module, expert in self.crew.experts.items()},
             **running.gains([row for item in details for row in _rows(item)]),
+            **yardstick.facts(judged),
         }
+
+    async def _yardstick(self, task: Task, goal: Goal, score: Score) -> Yardstick:
+        if task.id not in self._yardsticks:
+            is_reference = score.details["exact_match"] is True
+            best = score if is_reference else await self.execute(task, reference.flat(goal), {})
+            samples, metric = self.samples.load(goal, task.id, self.limit), self.metric_of(goal)
+            assert metric is not None
+            nothing = await self._in_turn(yardstick.nothing, goal, samples, metric)
+            self._yardsticks[task.id] = Yardstick(best, nothing)
+        return self._yardsticks[task.id]
+
+    async def _in_turn(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Metrics may be models: they take their turn with the experts, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.crew.pool, work, *given)
 
     def _modules(self) -> frozenset[str]:
         return frozenset(self.crew.experts) - self.absent

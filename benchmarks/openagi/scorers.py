@@ -41,6 +41,7 @@ def _local(options: Options) -> ExecutedScorer:
         absent=options.absent,
         limit=options.limit_samples,
         batch_size=options.batch_size,
+        beside=True,
         statements={"comparable with published numbers": "no: other models, data and metrics"},
     )
 

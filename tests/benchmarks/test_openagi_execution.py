@@ -248,3 +248,27 @@ async def test_scorer_says_what_the_report_needs() -> None:
     facts = scorer.facts([(TASKS["13"], score), (TASKS["14"], Score(None, "not_covered", {"valid": None}))])
     assert facts["samples"] == "made"
     assert set(scorer.secondary) <= set(score.details)
+
+
+async def test_reference_plan_and_doing_nothing_stand_beside_any_plan(tmp_path: Path) -> None:
+    made = Made()
+    # Right is what the reference plan of task 9 makes; the input as it is, is not.
+    metric = Names(made, lambda number: _nested("9", number))
+    scorer = _scorer(made, metric, beside=True).keeping(tmp_path)
+    for plan, value in (
+        (["Image Deblurring", "Image Denoising"], 0.0),
+        (["Sharpen"], 0.0),
+        (["Image Denoising", "Image Deblurring"], 1.0),
+    ):
+        score = await _score(scorer, "9", plan)
+        assert (score.value, score.details["reference_score"], score.details["nothing_score"]) == (value, 1.0, 0.0)
+        assert (tmp_path / str(score.details["reference_pictures"])).is_file()
+        facts = scorer.facts([(TASKS["9"], score)])
+        assert facts["derived reference plans on the same samples (doing nothing)"] == {"9": "1.000 (0.000)"}
+    unchanged = Names(made, lambda number: f"image{number}")
+    score = await _score(_scorer(made, unchanged, beside=True), "13", ["Image Denoising"])
+    assert (score.value, score.details["nothing_score"]) == (0.0, 1.0)
+    # A label is asked for, and doing nothing leaves a picture.
+    score = await _score(_scorer(made, beside=True), "97", ["Image Denoising"])
+    assert score.reason == "wrong_output"
+    assert (score.details["reference_score"], score.details["nothing_score"]) == (1.0, 0.0)

@@ -211,12 +211,13 @@ def test_bench_runs_plans_on_real_pictures_and_leaves_them_side_by_side(
     absent = [name for name in part("expert").expert_set("local") if not _light(name)]
     command = [
         "bench", "openagi", "--workflow", "openagi/zero", "--interpreter", script, "--scorer", "local",
-        "--split", "local", "--tasks", "11,13,14,116", "--limit-samples", "2", "--run", "run",
+        "--tasks", "11,13,14,116", "--limit-samples", "2", "--run", "run",
         "--benchmark-option", f"absent={json.dumps(absent)}",
     ]  # fmt: skip
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("local score (")
+    assert " on openagi, split local: " in shown.splitlines()[0]
     assert "unscored 1 of 4, of which not covered 1" in shown
     assert "by metric:\n  PSNR/SSIM score: 0." in shown
     assert "by plan length:" not in shown

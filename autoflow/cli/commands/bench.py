@@ -29,7 +29,7 @@ app = new_app()
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
         "autoflow bench openagi --generator openai/gpt-5-mini --workflow workflows/openagi/manual.yaml",
         "autoflow bench openagi --generator embedded/smollm2-135m --epochs 5 --generator-temperature 1",
-        "autoflow bench openagi --scorer local --split local --limit-samples 4",
+        "autoflow bench openagi --scorer local --limit-samples 4",
     )
 )
 def bench(
@@ -60,7 +60,10 @@ def bench(
         int, typer.Option("--repairs", min=0, metavar="N", help="Times the errors of its draft go back to it.")
     ] = 0,
     baseline: options.Baseline = None,
-    split: options.Split = "test",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Which tasks. Default: the split named like the --scorer, else test."),
+    ] = None,
     tasks: options.Tasks = None,
     sample_id: options.SampleId = None,
     limit: options.Limit = None,
@@ -117,7 +120,7 @@ def bench(
         return 0
 
     from autoflow.bench import BenchConfig, split_of, tasks_of
-    from autoflow.benchmarks import loader
+    from autoflow.benchmarks import held_out, loader
     from autoflow.estimate import of_bench
     from autoflow.lineup import line_up
 
@@ -130,7 +133,7 @@ def bench(
     config = BenchConfig(
         benchmark=benchmark,
         interpreter=interpreter,
-        split=split,
+        split=split or (scorer if scorer in held_out.splits(benchmark, options=given) else "test"),
         tasks=tasks,
         sample_ids=tuple(sample_id or ()),
         limit=limit,
