@@ -306,3 +306,37 @@ def test_execute_runs_given_plans_without_a_model(
     assert "order_fault" in capsys.readouterr().out
     assert main([*start, "--plan", "Sharpen"]) == 2
     assert "there are: reference, reversed, without:MODULE, Image Super Resolution" in capsys.readouterr().err
+
+
+def test_reproduce_runs_the_published_experiment_for_every_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workflow = "autoflow: 1\nname: written\nsteps:\n  - {name: plan, type: terminal, instruction: Output the plan.}\n"
+    (tmp_path / "writer.yaml").write_text(json.dumps([{"replies": [workflow]}]))
+    (tmp_path / "solver.yaml").write_text(json.dumps([{"replies": ['["Image Denoising"]']}]))
+    command = [
+        "openagi", "reproduce", "--set", "workflows=openagi/zero",
+        "--set", "interpreters=scripted/solver.yaml", "--set", "generators=scripted/writer.yaml",
+        "--set", 'options={"form": "yaml"}', "--set", "rounds=1", "--set", "candidates=1", "--set", "baselines=[]",
+        "--set", "train_limit=1", "--set", "validation_limit=1", "--set", "test_limit=3", "--set", "seeds=[0,1]",
+        "--run", "run",
+    ]  # fmt: skip
+    assert main([*command, "--estimate"]) == 0
+    assert capsys.readouterr().out.startswith("estimate: ")
+    assert not (tmp_path / "run").exists()
+    assert main([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "autoflow.experiment/1"
+    assert (document["state"], document["seeds"]) == ("complete", [0, 1])
+    assert [cell["row"] for cell in document["cells"]] == ["openagi-zero", "in-context by scripted/writer.yaml"]
+    assert [row["score"] for row in document["published"]["rows"]] == [0.2483, 0.3597, 0.6104, 0.6501]
+    assert (tmp_path / "run" / "seed-1" / "report.json").is_file()
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith("estimate: nothing to do, ")
+    assert "Published: AutoFlow (arXiv:2407.12821)" in shown.out
+    assert "Comparable: no. " in shown.out
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["cells"] == document["cells"]
+    assert main(["openagi", "reproduce", "--set", "round=3"]) == 2
+    assert "round: no such key; there are: benchmark, scorer," in capsys.readouterr().err

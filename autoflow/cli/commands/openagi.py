@@ -1,4 +1,4 @@
-"""Prepare OpenAGI's data, fetch its models, run plans on them."""
+"""Prepare OpenAGI's data, fetch its models, run plans on them, repeat AutoFlow's experiment."""
 
 import asyncio
 import importlib
@@ -23,7 +23,7 @@ Ids = Annotated[str, typer.Option("--tasks", metavar="IDS", help="Which tasks: 0
 
 @app.callback()
 def openagi() -> None:
-    """Prepare OpenAGI's data, fetch its models, run plans on them."""
+    """Prepare OpenAGI's data, fetch its models, run plans on them, repeat AutoFlow's experiment."""
 
 
 @app.command(
@@ -189,6 +189,102 @@ def execute(
         emit("openagi-execute", {key: value for key, value in report.to_json().items() if key != "schema"})
     else:
         print(printable(report.to_text(), sys.stdout), end="")
+    return report.exit_code
+
+
+@app.command(
+    epilog=examples(
+        "autoflow openagi reproduce --estimate",
+        "autoflow openagi reproduce --run runs/reproduce",
+        "autoflow openagi reproduce --set generators=openai/gpt-5 --set interpreters=local/mixtral --max-cost 20",
+        "autoflow openagi reproduce mine.yaml --set seeds=[0,1,2] --set rounds=10 --set candidates=1",
+    )
+)
+def reproduce(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Default: the bundled benchmarks/openagi/reproduce.yaml.")
+    ] = None,
+    *,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the file; may be repeated."),
+    ] = None,
+    base_url: options.BaseUrl = None,
+    max_retries: options.MaxRetries = 8,
+    concurrency: options.Concurrency = 8,
+    max_cost: options.MaxCost = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    max_seconds: options.MaxSeconds = None,
+    run: options.RunDir = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    estimate: options.EstimateOnly = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run AutoFlow's experiment: generators write workflows, scored on train and chosen on validation; the chosen ones,
+    and the hand-written flow and baselines, run on the test split under every interpreter, for every seed.
+
+    The budget is for all seeds. The estimate is of one seed. The same command resumes.
+    """
+    import sys
+
+    from autoflow import resources
+    from autoflow.bench import split_of, tasks_of
+    from autoflow.benchmarks import loader
+    from autoflow.cli import interrupt, lineup, opening, reporting
+    from autoflow.cli.output import emit, printable, say
+    from autoflow.estimate import of_matrix
+    from autoflow.experiment import ExperimentReport, load, matrix_config, run_path
+    from autoflow.experiment import run as repeat
+
+    experiment = load(
+        file or resources.folder("benchmarks") / "openagi" / "reproduce.yaml", opening.pairs("--set", change or [])
+    )
+    loaded = loader.load(experiment.benchmark, scorer=experiment.scorer, options=experiment.benchmark_options)
+    entries = lineup.entries(experiment.workflows or (), (), loaded, experiment.max_steps)
+    if experiment.baselines:
+        entries += lineup.entries((), experiment.baselines, loaded, experiment.max_steps)
+    command = interrupt.command_line(ctx)
+    limits = opening.budget(max_cost, max_tokens_total, max_calls, max_seconds)
+    told = interrupt.without_secrets(command)
+    first = matrix_config(
+        experiment, entries, experiment.seeds[0], budget=limits, concurrency=concurrency, command=told
+    )
+    price = opening.pricer(opening.model_options(base_url, experiment.seeds[0], max_retries))
+    everything = split_of(first.bench)
+    folder = Path(run) if run is not None else run_path(experiment, loaded)
+    chosen = tasks_of(first.bench, everything)
+    first_folder = folder / f"seed-{experiment.seeds[0]}"
+    if reporting.estimated(of_matrix(first, loaded, chosen, price, folder=first_folder), estimate, as_json):
+        return 0
+
+    async def _work(stop: asyncio.Event) -> ExperimentReport:
+        return await repeat(
+            experiment,
+            entries,
+            loaded,
+            lambda seed: opening.shared(opening.model_options(base_url, seed, max_retries)),
+            folder=folder,
+            tasks=everything,
+            budget=limits,
+            concurrency=concurrency,
+            command=told,
+            price=price,
+            watch=reporting.bar,
+            follow=reporting.events,
+            stop=stop,
+        )
+
+    report = interrupt.run(_work, command)
+    say(f"run folder: {report.folder}")
+    if as_json:
+        document = {key: item for key, item in report.to_json().items() if key != "schema"}
+        emit("experiment", {"folder": str(report.folder), **document})
+    else:
+        print(printable(report.to_markdown() if as_markdown else report.to_text(), sys.stdout), end="")
+    if report.exit_code:
+        reporting.say_how_it_ended(report.state, command)
     return report.exit_code
 
 
