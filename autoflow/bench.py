@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from autoflow import garbage
 from autoflow.bench_report import BenchReport, Explained, Outcome, Row, Seconds, Written, collect
@@ -20,7 +21,7 @@ from autoflow.benchmarks import held_out
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
-from autoflow.core.model import Model
+from autoflow.core.model import Model, Sampling
 from autoflow.core.score import ChecksFirst
 from autoflow.core.strategy import TaskResult
 from autoflow.core.task import Task
@@ -36,12 +37,13 @@ from autoflow.operators.library import library
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.runs.ledger import Ledger, Place, Result
 from autoflow.runs.traces import Traces
+from autoflow.shard import Shard
 from autoflow.spool import Picked
 from autoflow.statistics import mean_interval
 from autoflow.summary import Secondaries, Timing, total
 from autoflow.zero_shot import INVALID, Writer, Writing
 
-__all__ = ["BenchConfig", "BenchReport", "Outcome", "bench", "resolved", "run_path", "select"]
+__all__ = ["BenchConfig", "BenchReport", "Outcome", "bench", "resolved", "run_path", "select", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ class BenchConfig:
 
     limit: int | None = None
     """The first so many of them."""
+
+    shard: str | None = None
+    """Of these, the part that this run measures: "2/4"; `None`: all. `autoflow.merge` makes one run of the parts."""
 
     epochs: int = 1
     seed: int = 0
@@ -108,6 +113,7 @@ def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> d
         # Absent where there are none: runs made before there was such a key are found again.
         **({"sample_ids": list(config.sample_ids)} if config.sample_ids else {}),
         "limit": config.limit,
+        **({} if config.shard is None else {"shard": str(Shard.parse(config.shard))}),
         "scorer": benchmark.scorer.label,
         "workflow": {"name": workflow.name, "fingerprint": workflow.fingerprint()},
         **({} if config.writing is None else {"writing": asdict(config.writing)}),
@@ -119,6 +125,13 @@ def resolved(config: BenchConfig, workflow: Workflow, benchmark: Benchmark) -> d
         "concurrency": config.concurrency,
         "budget": asdict(config.budget),
     }
+
+
+def settings_of(stored: Mapping[str, Any]) -> Settings:
+    """The interpreter's settings from the `settings` of a run folder's configuration."""
+    kept = dict(stored)
+    sampling = dict(kept.pop("sampling"))
+    return Settings(**kept, sampling=Sampling(**{**sampling, "stop": tuple(sampling["stop"])}))
 
 
 def run_path(config: BenchConfig, workflow: Workflow, benchmark: Benchmark, runs: Path) -> Path:
@@ -252,7 +265,8 @@ def tasks_of(config: BenchConfig, split: Sequence[Task]) -> Sequence[Task]:
         UnknownNameError: For an unknown task id.
         UsageError: If no task is left to run.
     """
-    return select(split, config.tasks, config.limit, config.split, config.sample_ids)
+    chosen = select(split, config.tasks, config.limit, config.split, config.sample_ids)
+    return chosen if config.shard is None else Shard.parse(config.shard).part(chosen)
 
 
 @dataclass(frozen=True, slots=True)

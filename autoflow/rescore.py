@@ -9,17 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoflow.bench import BenchConfig, BenchReport, bench, resolved, tasks_of
+from autoflow.bench import BenchConfig, BenchReport, bench, resolved, settings_of, tasks_of
 from autoflow.benchmarks import folder as folders
 from autoflow.benchmarks import held_out, loader
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
 from autoflow.core.json import Json
-from autoflow.core.model import Model, Sampling
+from autoflow.core.model import Model
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.errors import DataError, RunError, UnknownNameError, UsageError
-from autoflow.interpreter.settings import Settings
 from autoflow.language import document
 from autoflow.objective.meter import Price
 from autoflow.objective.objective import Progress
@@ -96,7 +95,7 @@ async def rescore(
     name = config.benchmark or _bundled(source)
     benchmark = loader.load(name, scorer=config.scorer, scorer_options=config.scorer_options, options=options)
     with Ledger.reading(source.folder / "ledger.sqlite") as ledger:
-        settings = _settings(source.config)
+        settings = settings_of(source.config["settings"])
         measured = BenchConfig(
             benchmark=name,
             interpreter=source.config["interpreter"],
@@ -104,6 +103,7 @@ async def rescore(
             tasks=source.config.get("tasks"),
             sample_ids=tuple(source.config.get("sample_ids", ())),
             limit=source.limit,
+            shard=source.config.get("shard"),
             epochs=source.config["epochs"],
             seed=source.config["seed"],
             settings=settings,
@@ -122,7 +122,7 @@ async def rescore(
             notes.append(
                 f"{len(chosen) - len(recorded)} of {count(len(chosen), 'task')} have no trace and are left out."
             )
-            measured, tasks = replace(measured, tasks=None, sample_ids=(), limit=None), recorded
+            measured, tasks = replace(measured, tasks=None, sample_ids=(), limit=None, shard=None), recorded
         benchmark = replace(benchmark, notes=(*benchmark.notes, *_what(source), *notes))
         path = folder or runs / default_name("rescore", benchmark.name, resolved(measured, source.workflow, benchmark))
         return await bench(
@@ -216,12 +216,6 @@ def _report(run: Path) -> Mapping[str, Any] | None:
     except ValueError as error:
         raise RunError(f"{file}: cannot be read: {error}") from error
     return found
-
-
-def _settings(config: Mapping[str, Any]) -> Settings:
-    stored = dict(config["settings"])
-    sampling = dict(stored.pop("sampling"))
-    return Settings(**stored, sampling=Sampling(**{**sampling, "stop": tuple(sampling["stop"])}))
 
 
 def _recorded(source: _Source, tasks: Sequence[Task], epochs: int, ledger: Ledger) -> tuple[Task, ...]:

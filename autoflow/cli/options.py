@@ -107,6 +107,12 @@ UnsafeLocal = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Of these, the first N.")]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="i/n", help="Of these, the i-th of n parts; autoflow runs merge makes one run of all parts."
+    ),
+]
 Baseline = Annotated[
     list[str] | None,
     typer.Option(

@@ -454,6 +454,50 @@ class Ledger:
         rows = self._db.execute("SELECT kind, data, created FROM events ORDER BY id")
         return [Recorded(kind, json.loads(data), created) for kind, data, created in rows]
 
+    # Another ledger
+
+    def absorb(self, other: "Ledger") -> int:
+        """Take over what another ledger holds, all or nothing, and say how many replies both held; this one's stay.
+
+        Trials and events are left: they tell of sittings, not of what was found. Not within an event loop.
+
+        Raises:
+            RunError: If both hold a result of the same place, or this one cannot be written.
+        """
+        both = 0
+        self._execute("BEGIN")
+        try:
+            for row in other._rows("SELECT * FROM replies"):
+                both += self._insert("replies", row, "OR IGNORE").rowcount == 0
+            for row in other._rows(
+                f"SELECT {_RESULT}, created, trace FROM results JOIN traces ON traces.result = results.id"  # noqa: S608
+                " ORDER BY results.id"
+            ):
+                try:
+                    result = self._insert("results", (None, *row[:-1])).lastrowid
+                except sqlite3.IntegrityError as error:
+                    raise RunError(f"{self.path} and {other.path} both hold task {row[2]}, epoch {row[3]}") from error
+                self._insert("traces", (result, row[-1]))
+            for table in ("failed_calls", "faults"):
+                for row in other._rows(f"SELECT * FROM {table} ORDER BY id"):  # noqa: S608  one of two constants
+                    self._insert(table, (None, *row[1:]))
+            before = max(self._sitting, self._one("SELECT COALESCE(MAX(sitting), 0) FROM beats"))
+            for sitting, seconds in other._rows("SELECT sitting, seconds FROM beats"):
+                self._insert("beats", (before + sitting, seconds))
+            self._execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return both
+
+    def _rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        return iter(self._db.execute(statement))
+
+    def _insert(self, table: str, row: tuple[Any, ...], otherwise: str = "") -> sqlite3.Cursor:
+        marks = ", ".join("?" * len(row))
+        return self._execute(f"INSERT {otherwise} INTO {table} VALUES ({marks})", row)  # noqa: S608  our own names
+
     # Below the surface
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:

@@ -26,6 +26,7 @@ app = new_app()
         "autoflow bench openagi --workflow a.yaml --workflow b.yaml --split train --limit 5",
         "autoflow bench gsm8k --workflow mine.yaml --baseline io --baseline cot --baseline cot-sc:equal",
         "autoflow bench openagi --interpreter openai/gpt-5-mini --max-cost 0.50 --threshold 0.6",
+        "autoflow bench openagi --shard 1/2 --run runs/first",
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
         "autoflow bench openagi --generator openai/gpt-5-mini --workflow workflows/openagi/manual.yaml",
         "autoflow bench openagi --generator embedded/smollm2-135m --epochs 5 --generator-temperature 1",
@@ -67,6 +68,7 @@ def bench(
     tasks: options.Tasks = None,
     sample_id: options.SampleId = None,
     limit: options.Limit = None,
+    shard: options.ShardOf = None,
     listing: Annotated[bool, typer.Option("--list", help="Print the benchmark's tasks and run nothing.")] = False,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
@@ -129,6 +131,11 @@ def bench(
     entries = lineup.entries(workflow or [], baseline or [], loaded, max_steps, writing)
     if run is not None and len(entries) > 1:
         raise UsageError("--run names one folder; with several workflows each run has its own", hint="leave --run out")
+    if shard is not None and any(entry.baseline is not None and entry.baseline.equal for entry in entries):
+        raise UsageError(
+            "with --shard, a baseline of equal calls would draw another number of samples in each shard",
+            hint="give the number, for example cot-sc:5",
+        )
     command = interrupt.command_line(ctx)
     config = BenchConfig(
         benchmark=benchmark,
@@ -137,6 +144,7 @@ def bench(
         tasks=tasks,
         sample_ids=tuple(sample_id or ()),
         limit=limit,
+        shard=shard,
         epochs=epochs,
         seed=seed,
         settings=opening.interpreter_settings(

@@ -1,5 +1,6 @@
-"""List recorded runs, show, resume, pass on and clear them away."""
+"""List recorded runs, show, resume, merge, pass on and clear them away."""
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoflow.cli import options
 from autoflow.cli.options import AsJson
 from autoflow.cli.table import examples, new_app
 from autoflow.errors import UnknownNameError, UsageError
@@ -24,7 +26,7 @@ Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="The folder
 
 @app.callback()
 def runs() -> None:
-    """List recorded runs, show, resume, pass on and clear them away."""
+    """List recorded runs, show, resume, merge, pass on and clear them away."""
 
 
 @app.command("list", epilog=examples("autoflow runs list", "autoflow runs list --root elsewhere/runs --json"))
@@ -113,6 +115,48 @@ def resume(
         raise UsageError(f"{found.path} does not say how it was started: {why}", hint="give its command yourself")
     say(f"resuming: {command}")
     return main(arguments)
+
+
+@app.command(
+    epilog=examples(
+        "autoflow runs merge runs/first runs/second -o runs/whole",
+        "autoflow runs merge runs/a runs/b runs/c -o runs/all --benchmark mine/benchmark.yaml",
+    )
+)
+def merge(
+    ctx: typer.Context,
+    parts: Annotated[list[str], typer.Argument(metavar="RUN...", help="Every shard: a run's name, or its folder.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The merged run; a new folder.")],
+    benchmark: Annotated[
+        str | None,
+        typer.Option("--benchmark", metavar="PATH", help="The benchmark, where it is not one of those bundled."),
+    ] = None,
+    scorer: options.Scorer = None,
+    data: options.Data = None,
+    root: Root = Path(ROOT),
+    as_json: AsJson = False,
+) -> int:
+    """Make one run of the shards of autoflow bench --shard i/n, with the report of an unsharded run. Asks no model."""
+    from autoflow.cli import interrupt
+    from autoflow.cli.output import emit, printable, say
+    from autoflow.merge import MergeConfig
+    from autoflow.merge import merge as put_together
+    from autoflow.runs.folder import find
+
+    command = interrupt.without_secrets(interrupt.command_line(ctx))
+    found = tuple(find(part, root) for part in parts)
+    merged = put_together(MergeConfig(found, output, benchmark, scorer, data, command))
+    report = merged.report
+    say(f"run folder: {report.folder}")
+    if merged.paid_again:
+        say(f"{merged.paid_again} of the calls were made by more than one shard; the report counts each once")
+    if as_json:
+        document = {key: item for key, item in report.to_json().items() if key != "schema"}
+        emit("bench", {"reports": [{"folder": str(report.folder), **document}]})
+    else:
+        print(printable(report.to_text(), sys.stdout), end="")
+    return report.exit_code
 
 
 @app.command(epilog=examples("autoflow runs export demo -o demo.zip"))
