@@ -2,6 +2,7 @@
 ##   make demo     the main job on the embedded model: write, run, score and improve workflows
 ##   make test     all tests
 ##   make lint     ruff, mypy and the import contracts
+##   make docs     the documentation as a site, in build/site
 ##   make coverage fails under 90 % branch coverage of the parts that everything stands on
 ## Another Python: make PYTHON=python3.12 test
 
@@ -17,7 +18,7 @@ DEMO_MODEL ?= embedded/smollm2-135m
 DEMO_FLAGS ?= --rounds 2 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --no-references --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint coverage clean fresh-check weights
+.PHONY: help demo test lint docs coverage clean fresh-check weights
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +38,10 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.created
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.embedded
 
+$(VENV)/.docs: pyproject.toml $(VENV)/.created
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
 weights: $(VENV)/.embedded
 	@$(BIN)/autoflow doctor --fetch embedded
 
@@ -52,6 +57,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	@echo 'open build/site/index.html, or: $(BIN)/mkdocs serve --config-file docs/site/mkdocs.yml'
 
 coverage: $(VENV)/.dev weights
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q --cov=autoflow --cov-branch --cov-report= $(ARGS)
