@@ -134,6 +134,10 @@ class TrainConfig(_Section):
     """`sft`: data sets, each a folder or a JSONL file of `prompt` and `completion`. `rlao`: trajectories as JSONL, or
     folders of runs."""
 
+    bundle: int | None = Field(default=None, ge=1)
+    """`sft` only: read so many demonstrations as one that follow each other and begin alike, and what they begin with
+    once. A batch then counts bundles. Results differ by rounding alone."""
+
     whole_prefix: bool = False
     """`rlao` only: put the loss on every action of a trajectory, as the release does, not on the last alone."""
 

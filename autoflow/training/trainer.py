@@ -12,7 +12,7 @@ import transformers
 import trl
 from transformers import EarlyStoppingCallback, PrinterCallback
 
-from autoflow.training import base, demonstrations, shared_prompt, weighted
+from autoflow.training import alike, base, bundled, demonstrations, shared_prompt, weighted
 from autoflow.training.callbacks import Following
 from autoflow.training.config import SAMPLING_METHODS, TrainConfig
 from autoflow.training.defaults import arguments
@@ -107,7 +107,7 @@ def build(
 
 def _classes(config: TrainConfig) -> tuple[Any, Any]:
     return {
-        "sft": (trl.SFTTrainer, trl.SFTConfig),
+        "sft": (trl.SFTTrainer if config.bundle is None else bundled.BundledTrainer, trl.SFTConfig),
         "reinforce": (trl.RLOOTrainer, trl.RLOOConfig),
         "grpo": (trl.GRPOTrainer, trl.GRPOConfig),
         "rlao": (weighted.WeightedTrainer, trl.SFTConfig),
@@ -136,7 +136,12 @@ def _rows(config: TrainConfig, material: Material, tokenizer: Any, args: Any, op
         return datasets.Dataset.from_list(list(material.prompts))
     if config.method == "sft":
         demonstrations.check_lengths(material.demonstrations, tokenizer, args.max_length)
-        return material.demonstrations
+        if config.bundle is None:
+            return material.demonstrations
+        options["data_collator"] = alike.Collator(tokenizer.pad_token_id)
+        args.dataset_kwargs = {"skip_prepare_dataset": True}
+        args.packing = False
+        return datasets.Dataset.from_list(bundled.rows(material.demonstrations, tokenizer, config.bundle))
     options["data_collator"] = weighted.Collator(tokenizer.pad_token_id)
     args.dataset_kwargs = {"skip_prepare_dataset": True}
     made = weighted.rows(
