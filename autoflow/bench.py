@@ -182,8 +182,7 @@ async def bench(
         def save(written: Workflow) -> None:
             run.save_workflow(written.fingerprint()[:12], written)
 
-        if config.writing is None:
-            save(workflow)
+        save(workflow)
         meter = Meter.resuming(config.budget, run.ledger, clock, price=price)
         opened: dict[str, Metered] = {}
 

@@ -13,8 +13,12 @@ from autoflow.generator.draft import Form, draft
 from autoflow.generator.for_task import request_for
 from autoflow.objective.objective import Runner
 
-PLACEHOLDER = Workflow("written for each task", (Step("answer", "terminal"),))
-"""Stands in a run's configuration where a workflow would; it is never run."""
+PLACEHOLDER = Workflow(
+    "written for each task",
+    (Step("answer", "terminal"),),
+    "Stands for as many workflows as there are tasks; it was never run. The trace of a task has its steps.",
+)
+"""Stands in a run where a workflow would."""
 
 INVALID: FailureReason = "draft"
 """The reason of a task whose draft is no workflow: it scores 0."""

@@ -1,11 +1,15 @@
 """A workflow written for each task: what is asked, run, scored and reported."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from autoflow.bench import BenchConfig, BenchReport, bench
 from autoflow.benchmarks import held_out, loader
+from autoflow.cli.main import main
 from autoflow.core.model import Model
 from autoflow.errors import ProviderError
 from autoflow.estimate import of_bench
@@ -140,3 +144,15 @@ async def test_written_workflows_are_compared_with_one_for_all(tmp_path: Path) -
     assert against is not None
     assert against.difference == 1.0
     assert of_bench(config, entries[1:], OPENAGI, TEST, lambda *_: 0.0, runs=tmp_path).recorded == 13
+
+
+async def test_a_run_of_written_workflows_is_shown_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = await _measured(tmp_path, Scripted(_right(), name="scripted/writer", features=SMALL))
+    page = tmp_path / "page.html"
+    assert await asyncio.to_thread(main, ["report", str(report.folder), "--output", str(page)]) == 0
+    assert "written for each task" in page.read_text(encoding="utf-8")
+    task = TEST[0].id
+    assert await asyncio.to_thread(main, ["show", str(report.folder), "--task", task]) == 0
+    assert str(TEST[0].reference["derived_plan"][0]) in capsys.readouterr().out  # type: ignore[index]
