@@ -17,7 +17,7 @@ from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
 from autoflow.objective.metered import Metered
 from autoflow.runs.folder import RunFolder, default_name
-from autoflow.synthesis import dataset
+from autoflow.synthesis import dataset, practice
 from autoflow.synthesis.exercise import Exercise, of_benchmark
 from autoflow.synthesis.synthesize import DomainPlan, Kept, Terms, decisions_of, draw_domains, of_domains, synthesize
 from autoflow.synthesis.teachers import ModelTeacher, SearchTeacher, Teacher
@@ -32,6 +32,9 @@ class SynthesisConfig:
     domains: DomainPlan = field(default_factory=DomainPlan)
     benchmarks: tuple[str, ...] = ()
     """Their train tasks become rows of `train`."""
+
+    practice: tuple[str, ...] = ()
+    """Benchmarks over whose operators tasks are drawn that are none of theirs; `domains.tasks` over each."""
 
     scope: Scope = "task"
     """Of benchmarks: a workflow for each train task, or one for them all."""
@@ -73,6 +76,7 @@ def _settled(config: SynthesisConfig) -> dict[str, Json]:
         "command": config.command,
         "domains": asdict(config.domains),
         "benchmarks": list(config.benchmarks),
+        "practice": list(config.practice),
         "scope": config.scope,
         "teacher": config.teacher,
         "samples": config.samples,
@@ -109,8 +113,10 @@ async def run(
     exercises = list(of_domains(drawn, config.domains))
     for name in config.benchmarks:
         exercises += of_benchmark(name, config.scope)
+    for name in config.practice:
+        exercises += practice.exercises(name, config.domains.tasks, config.domains.seed)
     if not exercises:
-        raise UsageError("nothing is asked for", hint="--domains N, or --benchmark NAME")
+        raise UsageError("nothing is asked for", hint="--domains N, --practice NAME, or --benchmark NAME")
     names = [name for benchmark in config.avoid for name in loader.load(benchmark).operators]
     terms = replace(config.terms, avoid=tuple(names))
     settled = _settled(config)

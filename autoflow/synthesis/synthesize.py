@@ -34,7 +34,10 @@ class DomainPlan:
     """More over each domain of `train`, which make up `validation_tasks`."""
 
     decisions: int = 0
-    """Labelled decisions over the tasks of each domain, for interpreters."""
+    """Labelled decisions over the tasks of a domain, for interpreters."""
+
+    decided: int | None = None
+    """Over the first so many domains of each split; `None`: over all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,11 @@ async def decisions_of(
 ) -> list[Row]:
     """The decisions over these domains, on the same tasks and in the same splits."""
     found: list[Row] = []
+    done: Counter[str] = Counter()
     for split, worded in drawn:
+        done[split] += 1
+        if plan.decided is not None and done[split] > plan.decided:
+            continue
         mine = [item for item in exercises if item.domain == worded.domain.id and item.split == split]
         found += await decisions.rows(worded, mine, plan.decisions, plan.seed)
     return found

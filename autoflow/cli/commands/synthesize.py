@@ -40,9 +40,21 @@ def synthesize(
     decisions: Annotated[
         int, typer.Option("--decisions", min=0, metavar="N", help="Labelled decisions over each, for interpreters.")
     ] = 0,
+    decided: Annotated[
+        int | None,
+        typer.Option("--decision-domains", min=0, metavar="N", help="Over the first so many domains of a split alone."),
+    ] = None,
     benchmark: Annotated[
         list[str] | None,
         typer.Option("--benchmark", metavar="NAME", help="Add a benchmark's train tasks; may be repeated."),
+    ] = None,
+    practice: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--practice",
+            metavar="NAME",
+            help="Add --tasks tasks over a benchmark's operators, none of them its own.",
+        ),
     ] = None,
     scope: Annotated[
         str, typer.Option("--scope", metavar="task|benchmark", help="A workflow for each train task, or for them all.")
@@ -106,8 +118,11 @@ def synthesize(
         "fused", temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=20
     )
     config = SynthesisConfig(
-        domains=DomainPlan(seed, domains, validation_domains, test_domains, tasks, decisions=decisions),
+        domains=DomainPlan(
+            seed, domains, validation_domains, test_domains, tasks, decisions=decisions, decided=decided
+        ),
         benchmarks=tuple(benchmark or ()),
+        practice=tuple(practice or ()),
         scope="benchmark" if scope == "benchmark" else "task",
         teacher=teacher,
         samples=samples,
