@@ -2,37 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.model import Message
 from autoflow.core.operator import Card
 from autoflow.core.task import Task
-from autoflow.generator.draft import DraftRequest, Form, Limits, answer_of, conversation
+from autoflow.generator.draft import DraftRequest, Form, Limits, Scope, answer_of, conversation
+from autoflow.generator.for_task import LIMITS, cards_for, request_for
 from autoflow.operators.library import library
-
-Scope = Literal["benchmark", "task"]
-"""What one workflow is written for."""
-
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How much the prompt shows and a draft may write. A generator is best asked as it was trained."""
+    """How much the prompt for a whole benchmark shows, and a draft for it may write. A generator is best asked as it
+    was trained. The prompt for a single task is always `autoflow.generator.for_task.request_for`."""
 
     examples: int = 2
-    """Train tasks shown in the scope `benchmark`."""
+    """Train tasks shown: the first ones and the last."""
 
     describe_cards: bool = True
-    library: bool = True
-    """Whether the library's operators are shown beside the benchmark's own."""
+    library: bool = False
+    """Whether the library's operators are shown beside the benchmark's own; where it has none, they always are."""
 
-    answer: bool = True
+    answer: bool = False
     """Whether the form of the answer is shown, where the benchmark fixes it."""
 
-    max_steps: int = 6
-    max_instruction_chars: int = 100
+    max_steps: int = LIMITS.max_steps
+    max_instruction_chars: int = LIMITS.max_instruction_chars
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +59,25 @@ def assignments(
 
     Only train tasks are shown as examples, whichever tasks the workflows are scored on.
     """
-    cards = _cards(benchmark, library_too=shape.library)
-    answer = answer_of(benchmark.baseline) if shape.answer else None
-    limits = Limits(shape.max_steps, shape.max_instruction_chars)
     if scope == "benchmark":
-        shown = [*benchmark.train[: max(0, shape.examples - 1)], *benchmark.train[-1:]] if shape.examples else []
-        request = DraftRequest(
-            benchmark.description,
-            cards,
-            describe_cards=shape.describe_cards,
-            examples=tuple(dict.fromkeys(task.text for task in shown)),
-            answer=answer,
-            limits=limits,
-        )
-        return [Assignment(benchmark.name, benchmark.name, request, form, tuple(tasks))]
+        return [Assignment(benchmark.name, benchmark.name, _request(benchmark, shape), form, tuple(tasks))]
     return [
-        Assignment(
-            f"{benchmark.name}/{task.id}",
-            benchmark.name,
-            DraftRequest(
-                benchmark.description,
-                cards,
-                describe_cards=shape.describe_cards,
-                examples=(task.text,),
-                answer=answer,
-                limits=limits,
-            ),
-            form,
-            (task,),
-        )
+        Assignment(f"{benchmark.name}/{task.id}", benchmark.name, request_for(benchmark, task), form, (task,))
         for task in tasks
     ]
 
 
-def _cards(benchmark: Benchmark, *, library_too: bool) -> tuple[Card, ...]:
-    own = {name: operator.card for name, operator in benchmark.operators.items()}
-    known = {name: operator.card for name, operator in library().items()} if library_too or not own else {}
-    return tuple({**known, **own}.values())
+def _request(benchmark: Benchmark, shape: Shape) -> DraftRequest:
+    shown = [*benchmark.train[: max(0, shape.examples - 1)], *benchmark.train[-1:]] if shape.examples else []
+    return DraftRequest(
+        benchmark.description,
+        _cards(benchmark) if shape.library else cards_for(benchmark),
+        describe_cards=shape.describe_cards,
+        examples=tuple(dict.fromkeys(task.text for task in shown)),
+        answer=answer_of(benchmark.baseline) if shape.answer else None,
+        limits=Limits(shape.max_steps, shape.max_instruction_chars),
+    )
+
+
+def _cards(benchmark: Benchmark) -> tuple[Card, ...]:
+    return tuple(operator.card for operator in {**library(), **benchmark.operators}.values())

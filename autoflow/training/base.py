@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from autoflow.errors import MissingDependencyError, UsageError
+from autoflow.models import checkpoint
 from autoflow.training.config import Lora, TrainConfig
+
+_EMBEDDED = (checkpoint.NAME, f"embedded/{checkpoint.NAME}", f"transformers/{checkpoint.NAME}")
 
 INSTALL = "make train-env, or: pip install torch, then pip install 'autoflow[train]'"
 
@@ -38,7 +41,7 @@ def load_tokenizer(model: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = _opened(AutoTokenizer, model, padding_side="left")
+    tokenizer = _opened(AutoTokenizer, place_of(model), padding_side="left")
     if not tokenizer.chat_template:
         raise UsageError(f"the tokenizer of {model} has no chat template", hint="take an instruction-tuned model")
     if tokenizer.pad_token is None:
@@ -58,7 +61,7 @@ def load_model(config: TrainConfig) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    model = _opened(AutoModelForCausalLM, config.model, dtype=torch.float32)
+    model = _opened(AutoModelForCausalLM, place_of(config.model), dtype=torch.float32)
     stated = model.generation_config
     model.generation_config = GenerationConfig(
         bos_token_id=stated.bos_token_id, eos_token_id=stated.eos_token_id, pad_token_id=stated.pad_token_id
@@ -81,6 +84,15 @@ def fresh_adapter(lora: Lora) -> Any:
         target_modules=lora.modules if isinstance(lora.modules, str) else list(lora.modules),
         task_type="CAUSAL_LM",
     )
+
+
+def place_of(name: str) -> str:
+    """The folder or hub name of a base: `smollm2-135m` is the embedded model's checkpoint, made at the first call.
+
+    Raises:
+        MissingDependencyError: If its weights are absent.
+    """
+    return str(checkpoint.ensure_checkpoint()) if name in _EMBEDDED else name
 
 
 def _opened(kind: Any, name: str, *arguments: Any, **options: Any) -> Any:

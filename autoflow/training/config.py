@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from autoflow.benchmarks import places
 from autoflow.core.json import Json
 from autoflow.errors import UsageError
-from autoflow.generator.draft import Form
+from autoflow.generator.draft import Form, Scope
+from autoflow.generator.for_task import LIMITS
 from autoflow.interpreter.settings import ProtocolName
-from autoflow.training.assignments import Scope
 
 Method = Literal["sft", "reinforce", "grpo", "rlao"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -39,21 +39,22 @@ class Lora(_Section):
 
 
 class Prompt(_Section):
-    """How much a prompt shows and a workflow may have: `autoflow.training.assignments.Shape`."""
+    """How much a prompt in the scope `benchmark` shows, and its workflow may have: see
+    `autoflow.training.assignments.Shape`. In the scope `task` all prompts are alike."""
 
     examples: int = Field(default=2, ge=0)
     describe_cards: bool = True
-    library: bool = True
-    answer: bool = True
-    max_steps: int = Field(default=6, ge=2)
-    max_instruction_chars: int = Field(default=100, ge=1)
+    library: bool = False
+    answer: bool = False
+    max_steps: int = Field(default=LIMITS.max_steps, ge=2)
+    max_instruction_chars: int = Field(default=LIMITS.max_instruction_chars, ge=1)
 
 
 class Tasks(_Section):
     """What sampled workflows are scored on: train tasks, `instances` of them at a time."""
 
     benchmarks: tuple[str, ...] = Field(min_length=1)
-    """Names, or paths of benchmark folders."""
+    """Names, or paths of benchmark folders, in which `*` stands for any part: `data/plans/environments/train-*`."""
 
     scope: Scope = "task"
     instances: int = Field(default=8, ge=1)
@@ -70,7 +71,8 @@ class HeldOut(_Section):
     """Sampled workflows on what is not trained on choose the checkpoint, and end training that no longer helps."""
 
     benchmarks: tuple[str, ...] = Field(min_length=1)
-    """Their validation tasks. Give others than are trained on, to choose by operators that were never seen."""
+    """Their validation tasks; named as in `tasks`. Give others than are trained on, to choose by operators that were
+    never seen."""
 
     scope: Scope = "task"
     limit: int | None = Field(default=None, ge=1)
@@ -115,7 +117,7 @@ class TrainConfig(_Section):
 
     method: Method
     model: str
-    """The base: a folder of weights, a name on the hub, or `embedded/smollm2-135m`."""
+    """The base: a folder of weights, a name on the hub, or `smollm2-135m`, the embedded model's own weights."""
 
     adapter: str | None = None
     """A trained adapter to go on from; it is also what the divergence is measured from."""
@@ -184,6 +186,11 @@ def load(file: Path | None, method: Method, changes: Mapping[str, Json] = {}) ->
 
 
 def _check(config: TrainConfig) -> None:
+    scopes = {part.scope for part in (config.tasks, config.held_out) if part is not None}
+    if config.prompt != Prompt() and "benchmark" not in scopes:
+        raise UsageError(
+            "`prompt` is for the scope benchmark, which nothing here has", hint="tasks: {scope: benchmark}"
+        )
     if config.adapter is not None and config.lora is None:
         raise UsageError(
             "an adapter is gone on with as an adapter, not as all weights", hint="leave `lora` in, or merge the adapter"

@@ -10,6 +10,7 @@ from typing import Any
 
 from autoflow import __version__
 from autoflow.core.json import Json
+from autoflow.training.base import place_of
 
 FILE = "provenance.json"
 
@@ -33,11 +34,11 @@ def write(
         data: What was learned from, by name, with its hash.
         model: The trained model, for the revision of its base.
     """
-    base = str(config["model"])
+    base = place_of(str(config["model"]))
     text = json.dumps(
         {
             "autoflow": __version__,
-            "base": {"name": base, **_identity(Path(base).expanduser(), model)},
+            "base": {"name": config["model"], **_identity(Path(base).expanduser(), model)},
             "adapter": _adapter(config.get("adapter")),
             "data": dict(data),
             "config": dict(config),

@@ -22,9 +22,11 @@ from autoflow import plugins
 from autoflow.benchmarks import loader
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
-from autoflow.core.json import Json
+from autoflow.core.json import Json, digest
 from autoflow.core.model import Model, Sampling
+from autoflow.core.task import Task
 from autoflow.errors import BudgetExhaustedError, ProviderError, UsageError
+from autoflow.generator.draft import Scope
 from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
 from autoflow.models.factory import open_model as factory
@@ -35,7 +37,7 @@ from autoflow.objective.objective import Objective
 from autoflow.operators.library import library
 from autoflow.runs.folder import RunFolder, default_name
 from autoflow.training import base, provenance, report
-from autoflow.training.assignments import Assignment, Scope, Shape, assignments
+from autoflow.training.assignments import Assignment, Shape, assignments
 from autoflow.training.bridge import Bridge, in_thread
 from autoflow.training.config import SAMPLING_METHODS, TrainConfig
 from autoflow.training.held_out import Looker
@@ -95,7 +97,7 @@ async def train(
     base.require()
     benchmarks = _benchmarks(config)
     recorded = _recorded(config)
-    data = {**{name: item.fingerprint for name, item in benchmarks.items()}, **recorded.fingerprints}
+    data = {**_fingerprints(config, benchmarks), **recorded.fingerprints}
     settled: dict[str, Json] = {
         "kind": "train",
         "command": command,
@@ -145,13 +147,43 @@ def _recorded(config: TrainConfig) -> _Recorded:
 
 
 def _benchmarks(config: TrainConfig) -> dict[str, Benchmark]:
-    """By the name that the configuration gives them."""
-    asked = [
-        *(config.tasks.benchmarks if config.tasks else ()),
-        *(config.held_out.benchmarks if config.held_out else ()),
-    ]
+    """By the name or path that the configuration gives them.
+
+    Raises:
+        UnknownNameError, DataError: From the loader.
+        UsageError: If two of them have the same name.
+    """
+    asked = [name for part in (config.tasks, config.held_out) if part is not None for name in _each(part.benchmarks)]
     options = config.tasks.options if config.tasks else {}
-    return {name: loader.load(name, options=options) for name in dict.fromkeys(asked)}
+    found = {name: loader.load(name, options=options) for name in dict.fromkeys(asked)}
+    if len({item.name for item in found.values()}) < len(found):
+        raise UsageError("two of the benchmarks have the same name, so their scores could not be told apart")
+    return found
+
+
+def _fingerprints(config: TrainConfig, benchmarks: Mapping[str, Benchmark]) -> dict[str, str]:
+    """Of the data, by the names and patterns that the configuration states."""
+    stated = [name for part in (config.tasks, config.held_out) if part is not None for name in part.benchmarks]
+    return {name: digest([benchmarks[item].fingerprint for item in _each([name])]) for name in stated}
+
+
+def _each(names: Sequence[str]) -> list[str]:
+    """The names, with every `*` in a path filled in.
+
+    Raises:
+        UsageError: If nothing fits one.
+    """
+    found = []
+    for name in names:
+        if "*" not in name:
+            found.append(name)
+            continue
+        pattern = Path(name).expanduser()
+        paths = sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+        if not paths:
+            raise UsageError(f"there is no benchmark folder {name}")
+        found += [str(path) for path in paths]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +254,14 @@ class _Sitting:
         if tasks is None or self._config.method not in SAMPLING_METHODS:
             return []
         found = []
-        for name in tasks.benchmarks:
+        for name in _each(tasks.benchmarks):
             benchmark = self._benchmarks[name]
             if not benchmark.train:
                 raise UsageError(f"benchmark {name!r} has no train tasks to learn from")
             found += self._assigned(benchmark, benchmark.train[: tasks.limit], tasks.scope)
-        self._tell(TrainEvent("data", f"{len(found)} prompts of {', '.join(tasks.benchmarks)}"))
+        benchmarks = _each(tasks.benchmarks)
+        named = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
+        self._tell(TrainEvent("data", f"{len(found)} prompts of {named}"))
         return found
 
     def _held_out(self) -> list[Assignment]:
@@ -235,14 +269,14 @@ class _Sitting:
         if held is None:
             return []
         found = []
-        for name in held.benchmarks:
+        for name in _each(held.benchmarks):
             benchmark = self._benchmarks[name]
             if not benchmark.validation:
                 raise UsageError(f"benchmark {name!r} has no validation tasks to look at")
             found += self._assigned(benchmark, benchmark.validation[: held.limit], held.scope)
         return found
 
-    def _assigned(self, benchmark: Benchmark, tasks: Sequence[Any], scope: Scope) -> list[Assignment]:
+    def _assigned(self, benchmark: Benchmark, tasks: Sequence[Task], scope: Scope) -> list[Assignment]:
         shape = Shape(**self._config.prompt.model_dump())
         return assignments(benchmark, tasks, scope=scope, form=self._config.form, shape=shape)
 
@@ -259,7 +293,7 @@ class _Sitting:
         grounds = {item.name: Ground(item, self._objective(item)) for item in self._benchmarks.values()}
         baselines = {}
         if getattr(reward, "uses_baseline", False) and config.tasks is not None:
-            trained_on = {self._benchmarks[name].name for name in config.tasks.benchmarks}
+            trained_on = {self._benchmarks[name].name for name in _each(config.tasks.benchmarks)}
             baselines = await self._baselines([grounds[name] for name in sorted(trained_on)])
         instances = config.tasks.instances if config.tasks is not None else 1
         return Judge(grounds, self._run.ledger, reward, instances, config.seed, baselines)
@@ -338,8 +372,13 @@ class _Sitting:
         weights = self._run.path / ("adapter" if lora else "model")
         model = trainer.accelerator.unwrap_model(trainer.model)
         # The copy that the divergence is measured from is an adapter too, and not to be saved.
+        if lora:
+            # Under the name that the configuration has, not the place where this machine keeps it.
+            model.peft_config["default"].base_model_name_or_path = self._config.model
         model.save_pretrained(str(weights), **({"selected_adapters": ["default"]} if lora else {}))
         trainer.processing_class.save_pretrained(str(weights))
+        # The library's card is a form that nobody has filled in; what there is to say is in the provenance.
+        (weights / "README.md").unlink(missing_ok=True)
         provenance.write(
             weights,
             config={key: value for key, value in self._run.config.items() if key not in ("command", "fingerprints")},

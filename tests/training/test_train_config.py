@@ -110,3 +110,17 @@ def test_every_setting_that_is_stated_is_one_that_the_trainers_have() -> None:
         known = {item.name for item in fields(kind)}
         assert set(arguments(method, {}, lora=True, known=[])) <= known
         assert set(OWNED) <= known
+
+
+def test_benchmarks_may_be_named_by_a_pattern(tmp_path: Path) -> None:
+    from autoflow.training.train import _each
+
+    for name in ("train-2", "train-1", "test-1"):
+        (tmp_path / name).mkdir()
+    assert _each(["openagi", str(tmp_path / "train-*")]) == [
+        "openagi",
+        str(tmp_path / "train-1"),
+        str(tmp_path / "train-2"),
+    ]
+    with pytest.raises(UsageError, match="there is no benchmark folder"):
+        _each([str(tmp_path / "validation-*")])

@@ -102,8 +102,7 @@ def test_grpo_from_the_command_line(
 ) -> None:
     file = tmp_path / "grpo.yaml"
     file.write_text(
-        f"model: {model}\nlora: {{rank: 2}}\nprompt: {{library: false, examples: 0}}\n"
-        "trainer: {max_completion_length: 8, learning_rate: 1e-4, max_steps: 9}\n"
+        f"model: {model}\nlora: {{rank: 2}}\ntrainer: {{max_completion_length: 8, learning_rate: 1e-4, max_steps: 9}}\n"
     )
     command = ["train", "grpo", str(file), "--benchmark", str(colours), "--steps", "2", "--run", str(tmp_path / "run")]
     command += ["--interpreter", f"scripted/{tmp_path / 'interpreter.yaml'}", "--json"]
@@ -176,7 +175,6 @@ async def test_a_budget_that_ends_is_a_state_and_more_of_it_resumes(model: Path,
             "model": str(model),
             "tasks": {"benchmarks": [str(colours)]},
             "lora": {"rank": 2},
-            "prompt": {"library": False},
             "reward": "minus-baseline",
             "interpreter": {"model": "scripted/blue"},
             "trainer": {"max_steps": 1, "max_completion_length": 4},

@@ -18,9 +18,11 @@ from autoflow.core.trace import Call, StepRecord, Trace
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError, UsageError
 from autoflow.generator.draft import DraftRequest, conversation, draft
+from autoflow.generator.for_task import request_for
 from autoflow.objective.objective import Objective
 from autoflow.operators.library import library
 from autoflow.runs.ledger import Ledger
+from autoflow.synthesis.exercise import of_benchmark
 from autoflow.training.assignments import Assignment, Shape, assignments
 from autoflow.training.judge import Ground, Judge, Sampled, read
 from autoflow.training.outcome import Cost, Outcome, Past
@@ -41,19 +43,16 @@ steps:
 
 
 class Runner:
-    """Runs nothing: the score is in the task's id; `faults` have none."""
+    """Runs nothing: the score is in the task's id; `faults` have none. No run ends before `together` have begun."""
 
-    def __init__(self, faults: Mapping[str, str] | None = None) -> None:
+    def __init__(self, faults: Mapping[str, str] | None = None, together: int = 1) -> None:
         self.ran: list[tuple[str, str]] = []
-        self.most = self.now = 0
         self._faults = faults or {}
+        self._together = asyncio.Barrier(together)
 
     async def run(self, workflow: Workflow, task: Task, *, sample: int = 0) -> Trace:
-        self.now += 1
-        self.most = max(self.most, self.now)
         self.ran.append((workflow.fingerprint(), task.id))
-        await asyncio.sleep(0.001)
-        self.now -= 1
+        await asyncio.wait_for(self._together.wait(), 30)
         from autoflow.core.trace import Failure
 
         if self._faults.get(task.id) in (workflow.steps[0].instruction, "all"):
@@ -158,10 +157,9 @@ async def test_another_step_deals_other_instances_and_the_same_step_the_same(led
 
 
 async def test_a_group_is_scored_at_the_same_time_and_equal_workflows_once(ledger: Ledger) -> None:
-    runner = Runner()
+    runner = Runner(together=2 * len(TASKS))
     texts = [OUTLINE, OTHER, OUTLINE, "no workflow"]
     judged = await judge(ledger, runner).group(assignment(), [Sampled(text) for text in texts], step=0)
-    assert runner.most == 2 * len(TASKS)
     assert len(runner.ran) == 2 * len(TASKS)
     assert [item.outcome.valid for item in judged] == [True, True, True, False]
     mean = sum(float(task.id) for task in TASKS) / len(TASKS)
@@ -253,17 +251,22 @@ def test_a_reward_that_lacks_what_it_needs_says_so() -> None:
         plugins.load("training.rewards", "cost")(unit="hours")
 
 
-def test_prompts_of_a_benchmark_show_train_tasks_and_its_operators() -> None:
+def test_the_prompt_of_a_benchmark_shows_train_tasks_and_its_operators() -> None:
     benchmark = loader.load("openagi")
-    (whole,) = assignments(
-        benchmark, benchmark.validation, scope="benchmark", form="outline", shape=Shape(library=False, examples=1)
-    )
+    (whole,) = assignments(benchmark, benchmark.validation, scope="benchmark", form="outline", shape=Shape(examples=1))
     assert whole.tasks == benchmark.validation
     prompt = whole.messages[1].text
     assert benchmark.train[-1].text in prompt
     assert not any(task.text in prompt for task in benchmark.validation)
     assert "Image Denoising" in prompt
-    each = assignments(benchmark, benchmark.train, scope="task", form="outline", shape=Shape())
-    assert [item.tasks for item in each] == [(task,) for task in benchmark.train]
-    assert all(item.tasks[0].text in item.messages[1].text for item in each)
-    assert len({item.id for item in each}) == len(each)
+
+
+@pytest.mark.parametrize("scope", ["benchmark", "task"])
+def test_prompts_are_those_of_data_sets_and_of_what_measures_a_generator(scope: Any) -> None:
+    benchmark = loader.load("openagi")
+    found = assignments(benchmark, benchmark.train, scope=scope, form="outline", shape=Shape())
+    exercises = list(of_benchmark("openagi", scope))
+    assert [(item.request, item.tasks) for item in found] == [(item.request, item.tasks) for item in exercises]
+    assert len({item.id for item in found}) == len(found)
+    if scope == "task":
+        assert [item.request for item in found] == [request_for(benchmark, task) for task in benchmark.train]
