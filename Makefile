@@ -3,6 +3,7 @@
 ##   make test     all tests
 ##   make lint     ruff, mypy and the import contracts
 ##   make docs     the documentation as a site, in build/site
+##   make train-env  adds what training needs; the tests of training then run too
 ##   make coverage fails under 90 % branch coverage of the parts that everything stands on
 ## Another Python: make PYTHON=python3.12 test
 
@@ -18,7 +19,7 @@ DEMO_MODEL ?= embedded/smollm2-135m
 DEMO_FLAGS ?= --rounds 2 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --no-references --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs coverage clean fresh-check weights
+.PHONY: help demo test lint docs coverage clean fresh-check weights train-env
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +42,17 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.created
 $(VENV)/.docs: pyproject.toml $(VENV)/.created
 	$(PIP) --editable '.[docs]'
 	@touch $@
+
+# Torch first and alone: together with the rest, gigabytes of GPU packages follow. Where the pinned build is not to be
+# had, whatever torch is there or offered will do; the extra says how old it may be.
+TORCH ?= 2.13.0
+
+$(VENV)/.train: pyproject.toml $(VENV)/.dev
+	$(PIP) torch==$(TORCH) || $(BIN)/python -c 'import torch' || $(PIP) torch
+	$(PIP) --editable '.[dev,train]'
+	@touch $@
+
+train-env: $(VENV)/.train
 
 weights: $(VENV)/.embedded
 	@$(BIN)/autoflow doctor --fetch embedded

@@ -26,8 +26,9 @@ def load(places: Sequence[str]) -> Any:
 
 
 def _load(place: Path) -> Any:
-    from datasets import Dataset, load_dataset, load_from_disk
+    from datasets import Dataset, disable_progress_bars, load_dataset, load_from_disk
 
+    disable_progress_bars()
     if not place.exists():
         raise DataError(f"{place}: the data is not there")
     try:

@@ -11,6 +11,7 @@ runs/train-grpo-1a2b3c4d/
 import asyncio
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -107,12 +108,12 @@ async def train(
     }
     path = folder if folder is not None else runs / default_name("train", config.method, settled)
     with ExitStack() as stack:
-        run = stack.enter_context(RunFolder.open(path, settled, clock=given.clock))
-        done = report.finished(run.path)
+        run = stack.enter_context(RunFolder.open(_own(path), settled, clock=given.clock))
+        done = report.finished(path)
         if done is not None:
             run.end("complete")
             return done
-        sitting = _Sitting(config, given, run, benchmarks=benchmarks, recorded=recorded, budget=budget)
+        sitting = _Sitting(config, given, run, path=path, benchmarks=benchmarks, recorded=recorded, budget=budget)
         try:
             made = await sitting.drive()
         finally:
@@ -121,6 +122,13 @@ async def train(
             run.write(name, text)
         run.end(made.state)
         return made
+
+
+def _own(path: Path) -> Path:
+    """The folder that this process writes: of several that a launcher started together, the first has `path` itself,
+    where the checkpoints of all are, and the others have one beside it for their ledgers."""
+    rank = os.environ.get("RANK", "0")
+    return path if rank == "0" else path.with_name(f"{path.name}-rank{rank}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +214,12 @@ class _Sitting:
         given: Collaborators,
         run: RunFolder,
         *,
+        path: Path,
         benchmarks: Mapping[str, Benchmark],
         recorded: _Recorded,
         budget: Budget,
     ) -> None:
+        self._path = path
         self._config = config
         self._given = given
         self._run = run
@@ -344,7 +354,7 @@ class _Sitting:
 
         quiet()
         config, judge = self._config, self._judge
-        folder = self._run.path / "checkpoints"
+        folder = self._path / "checkpoints"
         following = callbacks.Following(bridge, self._on_progress, lambda: {} if judge is None else judge.state)
         score = None
         if judge is not None and prompts:
@@ -369,7 +379,9 @@ class _Sitting:
 
     def _save(self, trainer: Any, metrics: Mapping[str, Json], steps: int) -> Path:
         lora = self._config.lora is not None
-        weights = self._run.path / ("adapter" if lora else "model")
+        weights = self._path / ("adapter" if lora else "model")
+        if not trainer.is_world_process_zero():
+            return weights
         model = trainer.accelerator.unwrap_model(trainer.model)
         # The copy that the divergence is measured from is an adapter too, and not to be saved.
         if lora:
@@ -411,7 +423,7 @@ class _Sitting:
         self._run.write("history.jsonl", "".join(f"{json.dumps(dict(line))}\n" for line in history))
         earlier = self._run.ledger.earlier_seconds
         return TrainReport(
-            folder=self._run.path,
+            folder=self._path,
             state=state,
             stopped=stopped,
             steps=0 if trained is None else trained.steps,

@@ -51,7 +51,9 @@ def train(
     ] = None,
     reward: Annotated[str | None, typer.Option("--reward", metavar="NAME", help="What a sample earns.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Updates.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", min=0.0, metavar="RATE")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", min=0.0, metavar="RATE", help="Size of an update.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of sampling, order and fresh adapters.")] = None,
     change: Annotated[
         list[str] | None,
