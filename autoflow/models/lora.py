@@ -16,7 +16,7 @@ from autoflow.models import gguf_files
 from autoflow.models.gguf_files import Precision
 
 CONFIG = "adapter_config.json"
-_WEIGHTS = "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 _PLAIN = {"use_dora": False, "fan_in_fan_out": False, "bias": "none", "modules_to_save": None}
 _PATTERNS = ("rank_pattern", "alpha_pattern", "layers_pattern", "megatron_config", "layer_replication")
 
@@ -73,16 +73,16 @@ def load(folder: Path) -> Adapter:
     if config.get("peft_type") != "LORA" or unusual:
         raise DataError(f"{file}: only plain LoRA can be merged; this has {', '.join(unusual) or 'another peft_type'}")
     halves: dict[str, dict[str, Any]] = {}
-    for name, values in tensors(folder / _WEIGHTS):
+    for name, values in tensors(folder / WEIGHTS):
         match = _HALF.fullmatch(name)
         if match is None:
-            raise DataError(f"{folder / _WEIGHTS}: {name} is no half of a LoRA matrix")
+            raise DataError(f"{folder / WEIGHTS}: {name} is no half of a LoRA matrix")
         halves.setdefault(gguf_name(match[1]), {})[match[2]] = values
     rank = int(config["r"])
     scale = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
     lacking = [name for name, both in halves.items() if set(both) != {"A", "B"}]
     if lacking or not halves:
-        raise DataError(f"{folder / _WEIGHTS}: {lacking[0] if lacking else 'every matrix'} lacks a half")
+        raise DataError(f"{folder / WEIGHTS}: {lacking[0] if lacking else 'every matrix'} lacks a half")
     both = {name: (found["A"], found["B"]) for name, found in halves.items()}
     return Adapter(str(config.get("base_model_name_or_path") or ""), scale, both)
 

@@ -1,4 +1,4 @@
-"""Merge and export trained adapters, and load them into a running vLLM."""
+"""Merge, export and pack trained adapters, and load them into a running vLLM."""
 
 from pathlib import Path
 from typing import Annotated
@@ -99,6 +99,25 @@ def merge(
     else:
         say(f"{folder}: written, of {made_of}")
         print(spec)
+    return 0
+
+
+@app.command("pack", epilog=examples("autoflow adapters pack runs/train-sft-1a2b3c4d/adapter adapters/mine"))
+def pack(
+    weights: Annotated[Path, typer.Argument(metavar="FOLDER", help="An adapter as PEFT saves it.")],
+    folder: Annotated[Path, typer.Argument(metavar="TARGET", help="Folder of the packed adapter; new or empty.")],
+    *,
+    as_json: options.AsJson = False,
+) -> int:
+    """Make an adapter small: half precision, the base by name, without the tokenizer. Needs no training library."""
+    from autoflow.cli.output import emit, say
+    from autoflow.models import lora_pack
+
+    size = lora_pack.pack(weights, folder)
+    if as_json:
+        emit("adapters-pack", {"folder": str(folder), "bytes": size})
+    else:
+        say(f"{folder}: written ({size / 1e6:.1f} MB)")
     return 0
 
 
