@@ -112,7 +112,7 @@ def operators_of(name: str, benchmarks: Sequence[str]) -> "Mapping[str, Operator
     from autoflow.operators.library import library
 
     found = dict(library())
-    for benchmark in [*_implied(name), *benchmarks]:
+    for benchmark in [*implied(name), *benchmarks]:
         from autoflow.benchmarks import loader
 
         found.update(loader.load(benchmark).operators)
@@ -129,7 +129,8 @@ def cards_of(name: str, benchmarks: Sequence[str], needed: Iterable[str] | None 
     return {key: operator.card for key, operator in known.items()}
 
 
-def _implied(name: str) -> list[str]:
+def implied(name: str) -> list[str]:
+    """The benchmark that a bundled workflow's folder is called after, if there is one."""
     if name == STDIN:
         return []
     path = resolve(name).resolve()

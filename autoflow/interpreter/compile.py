@@ -66,13 +66,14 @@ def build(workflow: Workflow) -> Builder:
     """
     builder = StateGraph(State, context_schema=Session)
     for step in workflow.steps:
-        destinations = (*(_node_name(target) for target in step.targets()), END)
-        builder.add_node(_node_name(step.name), _node(step), destinations=destinations)
-    builder.add_edge(START, _node_name(workflow.entry.name))
+        destinations = (*(node_name(target) for target in step.targets()), END)
+        builder.add_node(node_name(step.name), _node(step), destinations=destinations)
+    builder.add_edge(START, node_name(workflow.entry.name))
     return builder
 
 
-def _node_name(step: str) -> str:
+def node_name(step: str) -> str:
+    """What LangGraph calls the node of a step."""
     # LangGraph reserves names and characters of its own; a prefix and escapes keep every step name usable.
     return "step " + step.replace("\\", "\\\\").replace("|", "\\p").replace(":", "\\c")
 
@@ -103,6 +104,6 @@ def _node(step: Step) -> Callable[..., Awaitable[Command[str]]]:
 
 
 def _command(session: Session) -> Command[str]:
-    goto = END if session.target is None else _node_name(session.target)
+    goto = END if session.target is None else node_name(session.target)
     update: Any = session.state()
     return Command(goto=goto, update=update)

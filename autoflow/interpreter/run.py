@@ -142,10 +142,10 @@ class Interpreter:
         before = 0.0
         if checkpointer is not None:
             config["configurable"] = {"thread_id": thread}
-            session.identity = self._identity(session)
+            session.identity = self.identity(session)
             state = (await graph.aget_state(config)).values  # type: ignore[arg-type]
             if state:
-                _same_run(str(thread), state.get("run") or session.identity, session.identity)
+                same_run(str(thread), state.get("run") or session.identity, session.identity)
                 session.restore(state)
                 before = sum(record.seconds for record in session.records)
                 if state.get("done"):
@@ -169,6 +169,14 @@ class Interpreter:
 
             payload = Command(resume=verdict.plain())
         return self._end(session, before + took)
+
+    def session(self, workflow: Workflow, task: Task) -> Session:
+        """A run of `workflow` on `task` that has not begun, for a graph that carries it in its own state.
+
+        Raises:
+            WorkflowError, UnknownNameError: As `run`.
+        """
+        return self._session(self._compile(workflow).program, task, 0, None)
 
     async def aclose(self) -> None:
         """Close the models that steps named. The run's own model belongs to whoever opened it."""
@@ -233,7 +241,8 @@ class Interpreter:
             on_event=on_event,
         )
 
-    def _identity(self, session: Session) -> dict[str, str]:
+    def identity(self, session: Session) -> dict[str, str]:
+        """What a kept run must have in common with one that goes on with it."""
         return {
             "workflow": session.program.fingerprint,
             "task": digest([session.task.id, session.task.text]),
@@ -307,7 +316,12 @@ def _durability(interpreter: Interpreter, config: Mapping[str, Any]) -> Any:
     return interpreter.settings.durability if "configurable" in config else None
 
 
-def _same_run(thread: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+def same_run(thread: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Refuse to go on with a run as another.
+
+    Raises:
+        RunError: Naming what differs.
+    """
     differing = sorted(key for key in wanted if found.get(key) != wanted[key])
     if differing:
         raise RunError(

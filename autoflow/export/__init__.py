@@ -1,0 +1,1 @@
+"""A workflow taken elsewhere: a folder that a LangGraph server runs."""
