@@ -93,6 +93,12 @@ class WorkflowError(AutoflowError):
         return text if self.hint is None else f"{text}\n  {self.hint}"
 
 
+class AgentSpecError(WorkflowError):
+    """An Open Agent Spec flow that says what no workflow can, or a workflow that no flow can."""
+
+    code = "agent-spec"
+
+
 class ProviderError(AutoflowError):
     """A model could not be asked: network, quota, key, server. Never the fault of a workflow.
 

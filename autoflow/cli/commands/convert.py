@@ -1,15 +1,18 @@
-"""Convert workflows between YAML and CoRE's ::: text."""
+"""Convert workflows between YAML, CoRE's ::: text and Open Agent Spec."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autoflow.cli.table import examples, new_app
 from autoflow.errors import UnknownNameError, UsageError
 
-FORMATS = ("yaml", "core")
+if TYPE_CHECKING:
+    from autoflow.core.workflow import Workflow
+
+FORMATS = ("yaml", "core", "agent-spec")
 
 app = new_app()
 
@@ -20,6 +23,8 @@ app = new_app()
         "autoflow convert flow.txt --bound 3 --output flow.yaml",
         "autoflow convert flow.yaml --to core",
         "autoflow convert --from core --to yaml - < flow",
+        "autoflow convert flow.yaml --to agent-spec --interpreter openai/gpt-5-mini --output flow.json",
+        "autoflow convert flow.json --output flow.yaml",
     )
 )
 def convert(
@@ -27,10 +32,17 @@ def convert(
     *,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="yaml|core", help="Default: by the suffix of --output, else the other format."),
+        typer.Option(
+            "--to", metavar="|".join(FORMATS), help="Default: by the suffix of --output, else yaml, and core for yaml."
+        ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="yaml|core", help="Default: core for .txt and .core, else yaml.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="|".join(FORMATS),
+            help="Default: core for .txt and .core, agent-spec for .json, else yaml.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")] = None,
     bound: Annotated[
@@ -42,32 +54,31 @@ def convert(
             help="Make CoRE text runnable: leave out what is never reached, bound endless loops by N visits.",
         ),
     ] = None,
+    interpreter: Annotated[
+        str | None,
+        typer.Option(
+            "--interpreter", metavar="MODEL", help="The model that an Agent Spec flow names; the workflow names none."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file if it exists.")] = False,
 ) -> None:
-    """Convert a workflow. What is wrong with a CoRE text is printed on stderr, by line; what YAML says and CoRE
-    text cannot is an error.
+    """Convert a workflow. What is wrong with a CoRE text is printed on stderr, by line, and so is what an Agent Spec
+    flow says that a workflow leaves out; what one format says and the other cannot is an error.
     """
     from autoflow.cli import files
+    from autoflow.cli.options import DEFAULT_MODEL
     from autoflow.cli.output import say
-    from autoflow.language import document
-    from autoflow.language.core_text import dump_core, parse_core
-    from autoflow.language.dump import dump
-    from autoflow.language.report import to_text
 
     for value in (to, source):
         if value is not None and value not in FORMATS:
             raise UnknownNameError("format", value, list(FORMATS))
-    source = source or ("core" if files.is_core(workflow) else "yaml")
+    source = source or _by_suffix(workflow)
     if to is None:
-        to = ("core" if files.is_core(str(output)) else "yaml") if output else ("yaml" if source == "core" else "core")
+        to = _by_suffix(str(output)) if output else ("core" if source == "yaml" else "yaml")
+    if interpreter is not None and to != "agent-spec":
+        raise UsageError("--interpreter is for --to agent-spec", hint="no other format names the model that runs it")
     data, file = files.read(workflow)
-    if source == "core":
-        imported = parse_core(data, file, bound=bound)
-        sys.stderr.write(to_text(imported.findings, file))
-        parsed = imported.workflow
-    else:
-        parsed = document.parse(data, file).workflow
-    text = dump(parsed) if to == "yaml" else dump_core(parsed)
+    text = _written(_parsed(data, file, source, bound), to, interpreter or DEFAULT_MODEL)
     if output is None:
         sys.stdout.write(text)
         return
@@ -75,3 +86,48 @@ def convert(
         raise UsageError(f"{output} exists", hint="name another file, or add --overwrite")
     output.write_text(text, encoding="utf-8", newline="")
     say(f"{output}: written")
+
+
+def _by_suffix(name: str) -> str:
+    from autoflow.cli import files
+
+    if Path(name).suffix.lower() == ".json":
+        return "agent-spec"
+    return "core" if files.is_core(name) else "yaml"
+
+
+def _parsed(data: bytes, file: str, source: str, bound: int | None) -> "Workflow":
+    from autoflow.cli.output import safe, say
+    from autoflow.language import document
+
+    if source == "core":
+        from autoflow.language.core_text import parse_core
+        from autoflow.language.report import to_text
+
+        imported = parse_core(data, file, bound=bound)
+        sys.stderr.write(to_text(imported.findings, file))
+        return imported.workflow
+    if source == "agent-spec":
+        from autoflow.language.agent_spec_in import from_agent_spec
+
+        flow = from_agent_spec(data, file)
+        for note in flow.notes:
+            say(safe(f"{file}: note: {note}"))
+        return flow.workflow
+    return document.parse(data, file).workflow
+
+
+def _written(workflow: "Workflow", to: str, interpreter: str) -> str:
+    if to == "agent-spec":
+        from autoflow.cli import files
+        from autoflow.language.agent_spec_out import text_of, to_agent_spec
+
+        cards = files.cards_of(files.STDIN, [], {step.operator for step in workflow.steps})
+        return text_of(to_agent_spec(workflow, cards, model=interpreter))
+    if to == "core":
+        from autoflow.language.core_text import dump_core
+
+        return dump_core(workflow)
+    from autoflow.language.dump import dump
+
+    return dump(workflow)
