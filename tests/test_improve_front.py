@@ -12,7 +12,7 @@ from autoflow.core.strategy import Cost, Dropped, Evaluation, Proposal, TaskResu
 from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import UsageError
 from autoflow.improve import HAND_WRITTEN, ImproveConfig
-from autoflow.improve.front import Objective, ordered, points, price
+from autoflow.improve.front import Objective, ordered, points, prices
 
 
 def trial(id_: str, values: Sequence[float | None], calls: float, usd: float | None = None) -> Trial:
@@ -65,9 +65,12 @@ def test_what_was_not_scored_to_the_end_is_no_point() -> None:
 
 
 def test_costs_are_compared_in_dollars_then_tokens_then_calls() -> None:
-    assert price(Cost(2, 30, 0.5)) == 0.5
-    assert price(Cost(2, 30, 0.0)) == 30
-    assert price(Cost(2)) == 2
+    assert prices([Cost(2, 30, 0.5), Cost(3, 20, 0.0)]) == (0.5, 0.0)
+    assert prices([Cost(2, 30, 0.0), Cost(3, 20, 0.0)]) == (30, 20)
+    # One unit for all: a price that is not known is not taken for its tokens.
+    assert prices([Cost(2, 30, 0.5), Cost(3, 20)]) == (30, 20)
+    assert prices([Cost(2, 30), Cost(3)]) == (2, 3)
+    assert prices([]) == ()
     line = points((trial("a", ALL, 3, 0.002),))[0].line()
     assert line == "a: 1.000 at 3 calls, 30 tokens, $0.002000, 1.50 s a task"
 

@@ -41,9 +41,13 @@ class FrontPoint:
         return f"{self.id}: {self.score:.3f} at {', '.join(said)} a task"
 
 
-def price(cost: Cost) -> float:
-    """What costs are compared by: dollars where there are any, else tokens, else calls."""
-    return cost.usd or cost.tokens or cost.calls
+def prices(costs: Sequence[Cost]) -> tuple[float, ...]:
+    """The costs in one unit: dollars if all are known and any is not free, else tokens if all are known, else calls."""
+    for amounts in ([cost.usd for cost in costs], [cost.tokens for cost in costs]):
+        known = [amount for amount in amounts if amount is not None]
+        if len(known) == len(costs) and any(known):
+            return tuple(known)
+    return tuple(cost.calls for cost in costs)
 
 
 def points(trials: Sequence[Trial]) -> tuple[FrontPoint, ...]:
@@ -55,8 +59,9 @@ def points(trials: Sequence[Trial]) -> tuple[FrontPoint, ...]:
             continue
         if evaluation.dropped is None and not evaluation.unscored:
             known.append(FrontPoint(trial.id, evaluation.mean, evaluation.cost))
-    kept = [known[index] for index in front([(point.score, -price(point.cost)) for point in known])]
-    return tuple(sorted(kept, key=lambda point: (-point.score, price(point.cost))))
+    asked = prices([point.cost for point in known])
+    kept = front([(point.score, -price) for point, price in zip(known, asked, strict=True)])
+    return tuple(known[index] for index in sorted(kept, key=lambda index: (-known[index].score, asked[index])))
 
 
 def ordered(objective: Objective, trials: Sequence[Trial], cost: Callable[[Trial], Spent], seed: int) -> list[str]:
@@ -74,8 +79,7 @@ def ordered(objective: Objective, trials: Sequence[Trial], cost: Callable[[Trial
         return [name for name in on_front if by_hand is None or name != by_hand.id] or ranked
     best = by_id[ranked[0]]
     alike = [name for name in ranked if _alike(by_id[name], best, seed)]
-    cheapest = sorted(alike, key=lambda name: (_price(by_id[name]), ranked.index(name)))
-    return [*cheapest, *(name for name in ranked if name not in alike)]
+    return [*_cheapest([by_id[name] for name in alike]), *(name for name in ranked if name not in alike)]
 
 
 def _alike(trial: Trial, best: Trial, seed: int) -> bool:
@@ -88,6 +92,8 @@ def _alike(trial: Trial, best: Trial, seed: int) -> bool:
     return comparison is not None and not comparison.significant
 
 
-def _price(trial: Trial) -> float:
-    cost = None if trial.validation is None else trial.validation.cost
-    return float("inf") if cost is None else price(cost)
+def _cheapest(trials: Sequence[Trial]) -> list[str]:
+    """Their ids, the lowest price first; of equals, and of those whose cost is not known, the earlier."""
+    known = [(trial.id, trial.validation.cost) for trial in trials if trial.validation and trial.validation.cost]
+    price = dict(zip((name for name, _ in known), prices([cost for _, cost in known]), strict=True))
+    return sorted((trial.id for trial in trials), key=lambda name: price.get(name, float("inf")))
