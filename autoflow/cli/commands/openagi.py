@@ -1,4 +1,4 @@
-"""Prepare OpenAGI's data, fetch its models, run plans on them, repeat AutoFlow's experiment."""
+"""Prepare OpenAGI's data, fetch its models, run plans, reproduce AutoFlow."""
 
 import asyncio
 import importlib
@@ -23,7 +23,7 @@ Ids = Annotated[str, typer.Option("--tasks", metavar="IDS", help="Which tasks: 0
 
 @app.callback()
 def openagi() -> None:
-    """Prepare OpenAGI's data, fetch its models, run plans on them, repeat AutoFlow's experiment."""
+    """Prepare OpenAGI's data, fetch its models, run plans, reproduce AutoFlow."""
 
 
 @app.command(
