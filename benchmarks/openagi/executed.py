@@ -126,19 +126,21 @@ class ExecutedScorer:
         """
         goals = {task.id: from_json(task.reference) for task in tasks}
         wanted = [self.crew.experts[module] for module in self.crew.experts if module in self._modules()]
-        lacking = [line for expert in wanted for line in blocked(expert, self.crew.site)]
+        blocking = {expert.module: lines for expert in wanted if (lines := blocked(expert, self.crew.site))}
         covered = {task: goal for task, goal in goals.items() if self.covers(goal, task)}
+        lacking = [line for lines in blocking.values() for line in lines]
         lacking += [line for goal in covered.values() for line in self.metric_lacks(goal)]
+        files = [path for task, goal in covered.items() for path in self.samples.missing(goal, task)]
+        shown = [*files[:20], *([f"and {len(files) - 20} more"] if len(files) > 20 else [])]
+        absent = [f"samples of {len(covered)} tasks are needed, and these are missing:", *shown] if files else []
         if lacking:
             raise MissingDependencyError(
-                f"{self.label} cannot run here:\n  " + "\n  ".join(dict.fromkeys(lacking)), hint=remedies()
+                "\n  ".join([f"{self.label} cannot run here:", *dict.fromkeys(lacking), *absent]),
+                hint=remedies(list(blocking)),
             )
-        files = [path for task, goal in covered.items() for path in self.samples.missing(goal, task)]
-        if files:
-            shown = "\n  ".join(files[:20]) + (f"\n  and {len(files) - 20} more" if len(files) > 20 else "")
+        if absent:
             raise DataError(
-                f"samples of {len(covered)} tasks are needed, and these are missing:\n  {shown}",
-                hint="autoflow openagi prepare makes them; or name fewer tasks with --tasks",
+                "\n  ".join(absent), hint="autoflow openagi prepare makes them; or name fewer tasks with --tasks"
             )
 
     def keeping(self, folder: Path) -> Scorer:

@@ -1,5 +1,7 @@
 """Which packages and weights of an expert are there, told without loading any."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def folder(site: Site) -> str:
 def blocked(expert: Expert, site: Site) -> list[str]:
     """A line for each lack: what it is and how many of the 185 tasks it blocks."""
     return [
-        f"{expert.module}: {lack.what} is not there ({blocks(expert.module)}): {lack.remedy}"
+        f"{expert.module} lacks {lack.what} ({blocks(expert.module)}): {lack.remedy}"
         for lack in lacks(expert, site)
     ]
 
@@ -83,6 +85,9 @@ def blocks(module: str) -> str:
     return f"blocks {len(ids)} of 185 tasks: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
 
 
-def remedies() -> str:
-    """What a user can do about lacks."""
-    return "autoflow doctor openagi lists them; to go without a module: --benchmark-option 'absent=[\"Colorization\"]'"
+def remedies(modules: Sequence[str]) -> str:
+    """What a user can do about what these modules lack."""
+    listed = "autoflow doctor openagi lists all"
+    if not modules:
+        return listed
+    return f"{listed}; to go without these modules: --benchmark-option 'absent={json.dumps(list(modules))}'"

@@ -58,9 +58,9 @@ def _paper(options: Options) -> ExecutedScorer:
     def lacking(goal: Goal) -> list[str]:
         weights, packages = _metric_needs(goal)
         missing = [wanted for name, wanted in packages.items() if importlib.util.find_spec(name) is None]
-        lines = [f"the package {wanted} is not there: pip install '{EXTRA}'" for wanted in missing]
+        lines = [f"the metric lacks the package {wanted}: pip install '{EXTRA}'" for wanted in missing]
         lack = weights_lack(weights, working.site)
-        return lines if lack is None else [*lines, f"{lack.what} are not there: {lack.remedy}"]
+        return lines if lack is None else [*lines, f"the metric lacks {lack.what}: {lack.remedy}"]
 
     return ExecutedScorer(
         label=f"paper's metrics (CLIP, BERT, {'ViT cosine, which is ours' if cosine else 'ViT distance apart'})",

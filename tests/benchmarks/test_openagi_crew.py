@@ -8,7 +8,7 @@ import pytest
 
 from autoflow.errors import OperatorError, SandboxError, UnknownNameError
 
-pytest.importorskip("PIL")
+pytest.importorskip("PIL", reason="needs autoflow[openagi-light]: pillow is not installed")
 
 from openagi_helpers import Made, part, picture
 
@@ -167,7 +167,7 @@ def test_missing_package_is_named() -> None:
     made = expert.Expert("Fill Mask", "", {"no_such_module_anywhere": "no-such-package", "json": "json"}, None)
     assert made.missing_packages() == ["no-such-package"]
     (line,) = part("presence").blocked(made, expert.Site())
-    assert line.startswith("Fill Mask: the package no-such-package is not there (blocks ")
+    assert line.startswith("Fill Mask lacks the package no-such-package (blocks ")
     assert "pip install 'autoflow[openagi]'" in line
 
 

@@ -12,7 +12,7 @@ from autoflow.cli.main import main
 from autoflow.errors import DataError, UnknownNameError, UsageError
 
 for _package in ("PIL", "skimage"):
-    pytest.importorskip(_package)
+    pytest.importorskip(_package, reason=f"needs autoflow[openagi-light]: {_package} is not installed")
 
 from openagi_helpers import TASKS, goal, part  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -205,7 +205,7 @@ def _write_rows(path: Path, rows: list[Mapping[str, Any]]) -> str:
 
 
 def test_sources_are_read_in_their_own_forms(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
+    pytest.importorskip("datasets", reason="needs autoflow[openagi]: datasets is not installed")
     import datasets
 
     open_source = part("sources").open_source
@@ -258,7 +258,7 @@ def test_coco_is_read_as_it_is_distributed(tmp_path: Path) -> None:
 
 
 def test_faults_of_a_source_are_named(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
+    pytest.importorskip("datasets", reason="needs autoflow[openagi]: datasets is not installed")
     sources = part("sources")
     rows = _write_rows(tmp_path / "rows.jsonl", [{"title": "x"}])
     with pytest.raises(DataError, match="has no column 'context'; it has: title"):
@@ -284,7 +284,7 @@ def test_command_prepares_and_says_what_is_missing(
     shown = capsys.readouterr().err
     assert "imagenet is ImageNet-1k, validation; squad is SQuAD 1.1, validation" in shown
     assert main(["openagi", "prepare", "--out", "data", "--tasks", "185"]) == 2
-    pytest.importorskip("datasets")
+    pytest.importorskip("datasets", reason="needs autoflow[openagi]: datasets is not installed")
     rows = [{"context": f"c{n}", "question": f"q{n}", "answers": {"text": ["a"]}} for n in range(2)]
     place = _write_rows(tmp_path / "squad.jsonl", rows)
     command = ["openagi", "prepare", "--out", "data", "--tasks", "184", "--samples", "2", "--source", f"squad={place}"]

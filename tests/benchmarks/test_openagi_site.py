@@ -145,7 +145,7 @@ def test_of_a_repository_only_what_is_used_is_fetched() -> None:
 
 
 def test_fetching_takes_what_is_not_here_at_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = pytest.importorskip("huggingface_hub")
+    hub = pytest.importorskip("huggingface_hub", reason="needs autoflow[hub]: huggingface-hub is not installed")
     fetch, expert = part("fetch"), part("expert")
     asked: list[Any] = []
     monkeypatch.setattr(hub.HfApi, "list_repo_files", lambda self, name, revision: ["config.json", "model.safetensors"])
@@ -205,7 +205,7 @@ def test_bench_runs_plans_on_real_pictures_and_leaves_them_side_by_side(
     script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("PIL", "cv2", "skimage", "vaderSentiment"):
-        pytest.importorskip(package)
+        pytest.importorskip(package, reason=f"needs autoflow[openagi-light]: {package} is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTOFLOW_CACHE", str(tmp_path / "cache"))
     absent = [name for name in part("expert").expert_set("local") if not _light(name)]
