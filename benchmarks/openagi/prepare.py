@@ -173,7 +173,8 @@ def _reference(goal: Goal, record: Record) -> str:
     found = {"Object Detection": record.objects, "Image Captioning": record.text, None: record.text}.get(
         goal.core, record.label
     )
-    assert found is not None, goal
+    if found is None:
+        raise DataError(f"a task asks for what {SOURCES[source_of(goal)].title} has not got there: {goal.core}")
     return found
 
 

@@ -65,7 +65,9 @@ SOURCES: dict[str, Source] = {
     for source in (
         Source(
             "imagenet", "ImageNet-1k, validation", "non-commercial research", "ILSVRC/imagenet-1k", "validation",
-            ("image", "label"), lambda row: Record(picture=_image(row), label=_labelled(row)),
+            # Restoration needs no label: pictures without classes do.
+            ("image",),
+            lambda row: Record(picture=_image(row), label=_labelled(row) if "label" in row else None),
         ),
         Source(
             "coco", "COCO 2017, validation", "annotations CC BY 4.0, pictures Flickr's", None, "validation",
@@ -117,7 +119,7 @@ def open_source(name: str, place: str, count: int) -> list[Record]:
     """The first `count` records of a source, in its own order.
 
     `place` is a folder that `datasets` saved, a file or folder that it reads (Parquet, JSON lines, CSV; for ImageNet a
-    folder a class), for COCO the folder with `val2017/` and `annotations/`, or a name on the hub, which reaches the
+    folder a class, or pictures alone where no task asks for a label), for COCO the folder with `val2017/` and `annotations/`, or a name on the hub, which reaches the
     network. Nothing is fetched otherwise.
 
     Raises:

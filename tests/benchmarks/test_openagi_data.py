@@ -276,6 +276,19 @@ def test_faults_of_a_source_are_named(tmp_path: Path) -> None:
         sources.parse(["imagenet"])
 
 
+def test_pictures_without_classes_do_for_restoration_alone(tmp_path: Path) -> None:
+    pytest.importorskip("datasets", reason="needs autoflow[openagi]: datasets is not installed")
+    (tmp_path / "pictures").mkdir()
+    for number in range(2):
+        Image.fromarray(_picture(number)).save(tmp_path / "pictures" / f"{number}.png")
+    records = {"imagenet": part("sources").open_source("imagenet", str(tmp_path / "pictures"), 2)}
+    labelled = next(int(task) for task in TASKS if goal(task).core == "Image Classification")
+    done = part("prepare").prepare(tmp_path / "data", records, [13])
+    assert done.made == ("13",)
+    with pytest.raises(DataError, match="ImageNet-1k, validation has not got there: Image Classification"):
+        part("prepare").prepare(tmp_path / "data", records, [labelled])
+
+
 def test_command_prepares_and_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
