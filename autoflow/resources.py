@@ -1,4 +1,4 @@
-"""Where prompts, workflows and benchmarks lie: beside the package in a checkout, inside it in a wheel."""
+"""Where prompts, workflows, benchmarks and adapters lie: beside the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
-    """The bundled folder `prompts`, `workflows` or `benchmarks`.
+    """The bundled folder `prompts`, `workflows`, `benchmarks` or `adapters`.
 
     Raises:
         AutoflowError: If the installation lacks it.

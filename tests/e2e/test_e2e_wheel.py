@@ -61,11 +61,11 @@ def _run(python: Path, cwd: Path, *arguments: str) -> "subprocess.CompletedProce
     )
 
 
-def test_wheel_carries_prompts_workflows_and_benchmarks(python: Path, tmp_path: Path) -> None:
+def test_wheel_carries_prompts_workflows_benchmarks_and_adapters(python: Path, tmp_path: Path) -> None:
     probe = (
         "import json, autoflow; from autoflow import resources\n"
         "print(json.dumps([autoflow.__file__, *(str(resources.folder(name)) for name in "
-        "('prompts', 'workflows', 'benchmarks'))]))"
+        "('prompts', 'workflows', 'benchmarks', 'adapters'))]))"
     )
     done = _run(python, tmp_path, "-c", probe)
     assert done.returncode == 0, done.stderr
@@ -80,7 +80,7 @@ def test_wheel_carries_every_module_and_every_bundled_file(wheel: Path, root: Pa
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(root).as_posix() for path in (root / "autoflow").rglob("*.py")}
     assert modules <= names
-    for folder in ("prompts", "workflows", "benchmarks"):
+    for folder in ("prompts", "workflows", "benchmarks", "adapters"):
         files = [path for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
         assert {f"autoflow/_bundled/{path.relative_to(root).as_posix()}" for path in files} <= names
 
