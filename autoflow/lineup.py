@@ -109,8 +109,8 @@ class Lineup:
             "missing": list(self.missing),
         }
 
-    def to_text(self) -> str:
-        """One report in full; of several, a line each and the comparisons."""
+    def to_text(self, width: int | None = None) -> str:
+        """One report in full; of several, a line each and the comparisons. `width`: columns of a terminal."""
         if len(self.rows) == 1 and not self.missing:
             note = f"{self.rows[0].note}\n" if self.rows[0].note else ""
             return note + self.rows[0].report.to_text()
@@ -122,7 +122,7 @@ class Lineup:
             f"{first.label} on {config['benchmark']}, split {config['split']}, model {config['interpreter']},"
             f" seed {config['seed']}, epochs {config['epochs']}",
             "",
-            *aligned([_HEADING, *(_cells(row) for row in self.rows)]),
+            *aligned([_HEADING, *(_cells(row) for row in self.rows)], width),
         ]
         if self.missing:
             lines.append(f"not begun: {', '.join(self.missing)}")

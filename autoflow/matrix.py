@@ -198,9 +198,9 @@ class MatrixReport:
             "cells": [cell.to_json() for cell in self.cells],
         }
 
-    def to_text(self) -> str:
-        """The content of `report.txt`."""
-        lines = [self._title(), "", *aligned(self._table()), "", *aligned(self._details())]
+    def to_text(self, width: int | None = None) -> str:
+        """The content of `report.txt`; with the columns of a terminal, as it fits there."""
+        lines = [self._title(), "", *aligned(self._table(), width), "", *aligned(self._details(), width)]
         lines += ["", *self._closing()]
         return "\n".join(lines) + "\n"
 

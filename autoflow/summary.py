@@ -1,6 +1,7 @@
 """How an interval, a spend and a table read in the reports of `bench` and `improve`, as text and as JSON."""
 
 import math
+import unicodedata
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +141,60 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, columns below each other."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+def aligned(table: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """The rows as lines, columns below each other; the first row is the heading.
+
+    Args:
+        width: Columns of a terminal. A table that does not fit is turned: a paragraph a row, a line a cell.
+    """
+    widths = [max(cells(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = [
+        "  ".join(cell + " " * (room - cells(cell)) for cell, room in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    if width is None or max(map(cells, lines)) <= width:
+        return lines
+    heading, *rows = table
+    label = max(map(cells, heading[1:]))
+    turned = []
+    for row in rows:
+        turned += wrapped(row[0], width)
+        for name, cell in zip(heading[1:], row[1:], strict=True):
+            room = width - label - 4
+            # Too narrow for two columns: what belongs to a name then stands below it.
+            inner = wrapped(cell, room) if room >= _ROOM else ["", *wrapped(cell, width - 4)]
+            gap = " " * (label - cells(name) + 2 if room >= _ROOM else 0)
+            turned.append(f"  {name}{gap}{inner[0]}".rstrip())
+            indent = " " * (label + 4 if room >= _ROOM else 4)
+            turned += [f"{indent}{line}" for line in inner[1:]]
+    return turned
+
+
+_ROOM = 16
+# Columns that a cell needs beside its name.
+
+
+def cells(text: str) -> int:
+    """The columns that the text takes on a terminal: two for a wide character, none for a combining one."""
+    return sum(
+        2 if unicodedata.east_asian_width(char) in "WF" else unicodedata.category(char) not in ("Mn", "Me", "Cf")
+        for char in text
+    )
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of so many columns, broken between words where it can be; at least one line."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and cells(line) + 1 + cells(word) <= width:
+            line = f"{line} {word}"
+            continue
+        if line:
+            lines.append(line)
+        line = ""
+        for char in word:
+            if line and cells(line) + cells(char) > width:
+                lines.append(line)
+                line = ""
+            line += char
+    return [*lines, line]

@@ -76,6 +76,9 @@ MaxSeconds = Annotated[
     float | None,
     typer.Option("--max-seconds", metavar="S", help="Stop after this much time, earlier sittings included."),
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors, and how to resume what was stopped.")
+]
 RunDir = Annotated[
     str | None,
     typer.Option("--run", metavar="FOLDER", help="The run folder; the same command with the same folder resumes it."),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import sys
 import unicodedata
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 JSON_VERSION = 1
 """The number after the slash in `schema`; raised when a document's keys change their meaning."""
@@ -57,6 +59,22 @@ def say(text: str = "") -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def interactive(stream: TextIO) -> bool:
+    """Whether a person looks at the stream on a terminal that may be steered: `NO_COLOR` and `TERM=dumb` say no."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_columns(stream: TextIO) -> int | None:
+    """How wide the terminal is; `None` where the stream is none, and programs read it."""
+    if not stream.isatty():
+        return None
+    stated = os.environ.get("COLUMNS", "")
+    try:
+        return int(stated) if stated.isdigit() and int(stated) else os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
 def stderr() -> "Console":
     """Rich's console on stderr: plain text where it is not a terminal."""
     return _console(sys.stderr)
@@ -67,17 +85,27 @@ def stdout() -> "Console":
     return _console(sys.stdout)
 
 
+def new_table(*headings: str) -> "Table":
+    """A table that fits any terminal: what is too long for its column goes on in the next line, nothing is cut off."""
+    from rich.table import Table
+
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
 def _console(stream: TextIO) -> "Console":
     from rich.console import Console
 
-    terminal = stream.isatty()
+    steered, width = interactive(stream), terminal_columns(stream)
     # Piped output is for programs: no colour whatever the environment says, and no wrapping at 80 columns.
     return Console(
         file=stream,
-        force_terminal=terminal,
-        no_color=None if terminal else True,
-        width=None if terminal else 200,
+        force_terminal=steered,
+        no_color=None if steered else True,
+        width=200 if width is None else width,
         highlight=False,
         markup=False,
-        soft_wrap=not terminal,
+        soft_wrap=width is None,
     )

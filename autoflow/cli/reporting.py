@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoflow.cli.output import emit, safe, say, stderr
+from autoflow.cli.output import emit, interactive, safe, say, stderr
 
 if TYPE_CHECKING:
     from autoflow.estimate import Estimate
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @contextmanager
 def bar(title: str) -> Iterator[Callable[["Progress"], None]]:
     """Shows how far a scoring is: a live bar on a terminal, a line every fifth elsewhere."""
-    if sys.stderr.isatty():
+    if interactive(sys.stderr):
         with _live(title) as update:
             yield update
     else:
@@ -53,8 +53,8 @@ def _live(title: str) -> Iterator[Callable[["Progress"], None]]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[state]}"))
-    with Bars(*columns, TimeElapsedColumn(), console=stderr()) as bars:
-        task = bars.add_task(title, total=None, state="")
+    with Bars(*columns, TimeElapsedColumn(), console=stderr(), refresh_per_second=4) as bars:
+        task = bars.add_task(safe(title), total=None, state="")
 
         def _update(progress: "Progress") -> None:
             bars.update(task, total=progress.total, completed=progress.done, state=_state(progress))
@@ -62,11 +62,12 @@ def _live(title: str) -> Iterator[Callable[["Progress"], None]]:
         yield _update
 
 
-def estimated(found: "Estimate", only: bool, as_json: bool) -> bool:
+def estimated(found: "Estimate", only: bool, as_json: bool, *, quiet: bool = False) -> bool:
     """Say what a command will take: on stderr before the work, or, where nothing else is wanted, on stdout; whether
     that is so."""
     if not only:
-        say(found.line())
+        if not quiet:
+            say(found.line())
     elif as_json:
         emit("estimate", found.to_json())
     else:
@@ -89,27 +90,14 @@ def say_how_it_ended(state: str, command: str) -> None:
 
 @contextmanager
 def events() -> Iterator[Callable[["ImproveEvent"], None]]:
-    """Shows what an improving run does: lines, and on a terminal a live bar for the scoring in hand."""
-    if not sys.stderr.isatty():
+    """Shows what an improving run does: lines, and on a terminal where it stands."""
+    if not interactive(sys.stderr):
         yield _event_lines()
         return
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
+    from autoflow.cli.live import ImproveView
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[state]}"))
-    with Bars(*columns, TimeElapsedColumn(), console=stderr(), transient=True) as bars:
-        task = bars.add_task("", total=None, state="")
-
-        def _update(event: "ImproveEvent") -> None:
-            if event.progress is None:
-                bars.console.print(safe(event.message))
-                bars.reset(task, total=None, description=safe(event.message)[:40], state="")
-            else:
-                progress, title = event.progress, f"{event.trial} on {event.split}"
-                done, total = progress.done, progress.total
-                bars.update(task, description=title, completed=done, total=total, state=_state(progress))
-
-        yield _update
+    with ImproveView() as view:
+        yield view
 
 
 def _event_lines() -> Callable[["ImproveEvent"], None]:

@@ -5,7 +5,7 @@ task that was scored is not run again, and a choice that was made before the tes
 """
 
 from autoflow.improve.config import REFERENCES, Gate, ImproveConfig, make_strategy, resolved, run_path
-from autoflow.improve.driver import Collaborators, EventKind, ImproveEvent, improve
+from autoflow.improve.driver import Collaborators, EventKind, ImproveEvent, Standing, improve
 from autoflow.improve.report import SCHEMA, ImproveReport, Measured, ReferenceRow, Row, TestRow
 from autoflow.improve.selection import HAND_WRITTEN
 
@@ -22,6 +22,7 @@ __all__ = [
     "Measured",
     "ReferenceRow",
     "Row",
+    "Standing",
     "TestRow",
     "improve",
     "make_strategy",

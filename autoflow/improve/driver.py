@@ -14,7 +14,7 @@ from autoflow.baselines import find
 from autoflow.bench import BenchConfig, BenchReport, Outcome, bench, check_held_out
 from autoflow.benchmarks import loader
 from autoflow.core.benchmark import Benchmark
-from autoflow.core.budget import Budget
+from autoflow.core.budget import Budget, Spend
 from autoflow.core.json import Json
 from autoflow.core.model import Model
 from autoflow.core.operator import Operator
@@ -45,11 +45,35 @@ from autoflow.operators.library import library
 from autoflow.runs import serial
 from autoflow.runs.folder import FREE_KEYS, RunFolder
 from autoflow.runs.ledger import Ledger
+from autoflow.statistics import Interval
 from autoflow.summary import Timing, interval_text, total
 
 EventKind = Literal[
     "resumed", "round", "draft", "invalid", "duplicate", "progress", "scored", "chosen", "test", "stopped"
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands, for whoever watches it."""
+
+    rounds: int | None
+    """How many there may be; `None`: the strategy decides."""
+
+    best: str | None
+    """The best on all of validation so far."""
+
+    interval: Interval | None
+    budget: Budget
+    spend: Spend
+    seconds: float
+    """Age of the run, earlier sittings included."""
+
+    failed_calls: int
+    """Calls that brought no reply."""
+
+    invalid: int
+    """Drafts that could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +87,9 @@ class ImproveEvent:
     split: str | None = None
     progress: Progress | None = None
     """How far a candidate's scoring is; only on `progress`."""
+
+    standing: Callable[[], Standing] | None = None
+    """Says where the run stands. It takes some work: ask as often as a person looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +236,9 @@ class _Driver:
             stop=collaborators.stop,
         )
         self._trials: list[Trial] = []
+        self._best: tuple[str, Interval | None] | None = None
+        """The best so far and its interval, which takes some work."""
+
         self._tests: list[tuple[str, BenchReport]] = []
         # Found before anything is paid: a method that this benchmark cannot have is refused at once.
         asked = REFERENCES if config.references and config.shortlist else ()
@@ -582,6 +612,22 @@ class _Driver:
         self.stopped = _Stop(state, message)
         self._tell("stopped", f"stopped ({state}): {message}; the same command resumes")
 
+    def _standing(self) -> Standing:
+        best = incumbent(self._trials)
+        if best is not None and (self._best is None or self._best[0] != best.id):
+            assert best.validation is not None  # noqa: S101  that is what it is the best on
+            self._best = (best.id, measured(best.validation, self._config.seed).interval)
+        return Standing(
+            rounds=self._config.rounds,
+            best=None if self._best is None else self._best[0],
+            interval=None if self._best is None else self._best[1],
+            budget=self._config.budget,
+            spend=total([self._meter.spend, *(report.spend for report in self._tested())]),
+            seconds=self._meter.seconds,
+            failed_calls=self._ledger.failed_calls(),
+            invalid=sum(trial.proposal.workflow is None for trial in self._trials),
+        )
+
     def _progress(self, progress: Progress) -> None:
         if self._given.on_event is not None and self._now is not None:
             trial, number, split = self._now
@@ -589,8 +635,8 @@ class _Driver:
                 # A race scores it part by part; a person wants to know how far it is of all.
                 progress = replace(progress, total=len(self._benchmark.validation) * self._config.epochs)
             message = f"{trial} {split}: {progress.done} of {progress.total}"
-            self._given.on_event(ImproveEvent("progress", message, number, trial, split, progress))
+            self._given.on_event(ImproveEvent("progress", message, number, trial, split, progress, self._standing))
 
     def _tell(self, kind: EventKind, message: str, round_: int | None = None, trial: str | None = None) -> None:
         if self._given.on_event is not None:
-            self._given.on_event(ImproveEvent(kind, message, round_, trial))
+            self._given.on_event(ImproveEvent(kind, message, round_, trial, standing=self._standing))

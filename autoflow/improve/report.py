@@ -262,15 +262,15 @@ class ImproveReport:
         said = f"  {row.id}: {interval_text(row.measured.interval)}{unscored}, {count(row.spend.calls, 'call')}"
         return f"{said}; {self.best} against it: {against}" + (f"; {row.note}" if row.note else "")
 
-    def to_text(self) -> str:
-        """The content of `report.txt`."""
+    def to_text(self, width: int | None = None) -> str:
+        """The content of `report.txt`; with the columns of a terminal, as it fits there."""
         config = self.config
         lines = [
             f"{self.label} on {config['benchmark']}, strategy {config['strategy']}, seed {config['seed']}, "
             f"epochs {config['epochs']}",
             f"generator {config['generator']}, interpreter {config['interpreter']}",
             "",
-            *aligned(self.table()),
+            *aligned(self.table(), width),
             "",
         ]
         if self.state != "complete":

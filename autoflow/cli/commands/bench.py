@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,6 +99,7 @@ def bench(
         float | None,
         typer.Option("--threshold", min=0.0, max=1.0, help="End with 3 if a mean score is below this."),
     ] = None,
+    quiet: options.Quiet = False,
     estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
@@ -107,7 +109,7 @@ def bench(
     What is recorded in the run folder is not done again: the same command resumes a run that was stopped.
     """
     from autoflow.cli import interrupt, lineup, opening, reporting
-    from autoflow.cli.output import emit, printable, say
+    from autoflow.cli.output import emit, printable, say, terminal_columns
 
     given = options.of_benchmark(
         data,
@@ -163,7 +165,9 @@ def bench(
     everything = split_of(config)
     chosen = tasks_of(config, everything)
     folder = None if run is None else Path(run)
-    if reporting.estimated(of_bench(config, entries, loaded, chosen, price, folder=folder), estimate, as_json):
+    if reporting.estimated(
+        of_bench(config, entries, loaded, chosen, price, folder=folder), estimate, as_json, quiet=quiet
+    ):
         return 0
 
     async def _work(stop: asyncio.Event) -> "Lineup":
@@ -177,18 +181,18 @@ def bench(
                 folder=folder,
                 open_model=open_model,
                 price=price,
-                watch=reporting.bar,
+                watch=(lambda _: nullcontext()) if quiet else reporting.bar,
                 stop=stop,
             )
 
     with opening.unsafe_local(unsafe_local):
         found = interrupt.run(_work, command)
-    for row in found.rows:
+    for row in found.rows if not quiet else ():
         say(f"run folder: {row.report.folder}")
     if as_json:
         emit("bench", found.to_json())
     else:
-        print(printable(found.to_text(), sys.stdout), end="")
+        print(printable(found.to_text(terminal_columns(sys.stdout)), sys.stdout), end="")
     if found.exit_code:
         reporting.say_how_it_ended(found.state, command)
         return found.exit_code

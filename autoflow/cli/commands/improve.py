@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,6 +88,7 @@ def improve(
     max_tokens_total: options.MaxTokensTotal = None,
     max_seconds: options.MaxSeconds = None,
     run: options.RunDir = None,
+    quiet: options.Quiet = False,
     estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
@@ -138,13 +140,13 @@ def improve(
     folder = None if run is None else Path(run)
     loaded = loader.load(benchmark, scorer=scorer, options=config.options)
     tested = min(held_out.splits(benchmark, options=config.options).get("test", 0), test_limit or sys.maxsize)
-    if reporting.estimated(of_improve(config, loaded, tested, price, folder=folder), estimate, as_json):
+    if reporting.estimated(of_improve(config, loaded, tested, price, folder=folder), estimate, as_json, quiet=quiet):
         return 0
 
     async def _work(stop: asyncio.Event) -> "ImproveReport":
         # Lent: each pass over the test split closes the models that it opens, and the next asks for the same.
         async with opening.shared(model_options) as open_model:
-            with reporting.events() as on_event:
+            with nullcontext() if quiet else reporting.events() as on_event:
                 given = Collaborators(
                     benchmark=loaded, open_model=open_model, price=price, on_event=on_event, stop=stop
                 )
@@ -167,9 +169,10 @@ def _document(report: "ImproveReport") -> dict[str, object]:
 
 
 def _print(report: "ImproveReport") -> None:
+    from autoflow.cli.output import printable, terminal_columns
     from autoflow.language.dump import dump
 
-    print(report.to_text(), end="")
+    print(printable(report.to_text(terminal_columns(sys.stdout)), sys.stdout), end="")
     print(f"\nrun folder: {report.folder}")
     if report.workflow is not None:
         print(f"\n# {report.best}\n{dump(report.workflow)}", end="")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,7 @@ def matrix(
     max_seconds: options.MaxSeconds = None,
     run: options.RunDir = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    quiet: options.Quiet = False,
     estimate: options.EstimateOnly = False,
     as_json: options.AsJson = False,
 ) -> int:
@@ -91,7 +93,7 @@ def matrix(
     from autoflow.bench import BenchConfig, split_of, tasks_of
     from autoflow.benchmarks import loader
     from autoflow.cli import interrupt, lineup, opening, reporting
-    from autoflow.cli.output import emit, printable, say
+    from autoflow.cli.output import emit, printable, say, terminal_columns
     from autoflow.estimate import of_matrix
     from autoflow.improve import ImproveConfig
     from autoflow.matrix import MatrixConfig
@@ -161,7 +163,7 @@ def matrix(
     everything = split_of(config.bench)
     chosen = tasks_of(config.bench, everything)
     folder = None if run is None else Path(run)
-    if reporting.estimated(of_matrix(config, loaded, chosen, price, folder=folder), estimate, as_json):
+    if reporting.estimated(of_matrix(config, loaded, chosen, price, folder=folder), estimate, as_json, quiet=quiet):
         return 0
 
     async def _work(stop: asyncio.Event) -> "MatrixReport":
@@ -173,20 +175,26 @@ def matrix(
                 tasks=everything,
                 folder=folder,
                 price=price,
-                watch=reporting.bar,
-                follow=reporting.events,
+                watch=(lambda _: nullcontext()) if quiet else reporting.bar,
+                follow=nullcontext if quiet else reporting.events,
                 stop=stop,
             )
 
     with opening.unsafe_local(unsafe_local):
         report = interrupt.run(_work, command)
-    say(f"run folder: {report.folder}")
+    if not quiet:
+        say(f"run folder: {report.folder}")
     if as_json:
         # The report's own version number gives way to the document's.
         document = {key: item for key, item in report.to_json().items() if key != "schema"}
         emit("matrix", {"folder": str(report.folder), **document})
     else:
-        print(printable(report.to_markdown() if as_markdown else report.to_text(), sys.stdout), end="")
+        print(
+            printable(
+                report.to_markdown() if as_markdown else report.to_text(terminal_columns(sys.stdout)), sys.stdout
+            ),
+            end="",
+        )
     if report.exit_code:
         reporting.say_how_it_ended(report.state, command)
     return report.exit_code

@@ -61,11 +61,9 @@ def operators(
 
 
 def _table(listed: "Iterable[Operator]") -> None:
-    from rich.table import Table
+    from autoflow.cli.output import new_table, stdout
 
-    from autoflow.cli.output import stdout
-
-    table = Table("operator", "takes", "gives", "calls", "does")
+    table = new_table("operator", "takes", "gives", "calls", "does")
     for operator in listed:
         card = operator.card
         table.add_row(card.name, ", ".join(card.inputs), card.output, _calls(operator), card.description)

@@ -43,11 +43,9 @@ def list_command(root: Root = Path(ROOT), as_json: AsJson = False) -> None:
     if not found:
         print(f"no runs in {root}")
         return
-    from rich.table import Table
+    from autoflow.cli.output import new_table, stdout
 
-    from autoflow.cli.output import stdout
-
-    table = Table("run", "state", "started", "seconds", "calls")
+    table = new_table("run", "state", "started", "seconds", "calls")
     for run in found:
         calls = "-" if run.spend is None else str(run.spend.calls)
         table.add_row(run.name, run.state, _time(run.started), _seconds(run.seconds), calls)

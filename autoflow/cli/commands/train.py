@@ -65,6 +65,7 @@ def train(
     max_tokens_total: options.MaxTokensTotal = None,
     max_seconds: options.MaxSeconds = None,
     run: options.RunDir = None,
+    quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Train a generator's weights, and leave them in the run folder with what they come from.
@@ -102,7 +103,7 @@ def train(
         given = Collaborators(
             open_model=open_model,
             price=opening.pricer(model_options),
-            on_event=lambda event: say(safe(event.message)),
+            on_event=None if quiet else lambda event: say(safe(event.message)),
             stop=stop,
         )
         return await drive(
