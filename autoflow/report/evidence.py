@@ -1,6 +1,7 @@
 """Reads a run folder for a report: its candidates, their results task by task, and the trace of each."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from autoflow.core.json import Json
+from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.core.workflow import Workflow
-from autoflow.errors import RunError
+from autoflow.errors import AutoflowError, RunError
 from autoflow.language import document
 from autoflow.runs.folder import RunInfo, info
 from autoflow.runs.ledger import Ledger, Result
@@ -83,8 +85,11 @@ class Evidence:
         self.info: RunInfo = info(folder)
         self.config: Mapping[str, Any] = self.info.config or {}
         self.kind = str(self.config.get("kind"))
-        self.report = _json(folder / "report.json")
+        self.report = read_json(folder / "report.json")
         """The run's own report; `None` while it has none."""
+
+        self.gap: str | None = None
+        """Why `texts` lacks some, once they were asked for."""
 
         self._stack = ExitStack()
         self.ledger = self._stack.enter_context(Ledger.reading(folder / "ledger.sqlite"))
@@ -131,14 +136,38 @@ class Evidence:
         return [source for source in found if next(source.results(), None) is not None]
 
     def texts(self) -> dict[str, tuple[str, str]]:
-        """Task id -> its text and category, as far as reports of the run name them."""
-        reports = [self.report, *(_json(path) for path in sorted((self.folder / "test").glob("*/report.json")))]
+        """Task id -> its text and category: as reports of the run name them, else as the benchmark has them, if it is
+        the one that the run was on; `gap` says why there is none."""
+        reports = [self.report, *(read_json(path) for path in sorted((self.folder / "test").glob("*/report.json")))]
         found: dict[str, tuple[str, str]] = {}
         for report in reports:
             for row in (report or {}).get("rows", ()):
                 if "text" in row:
                     found[row["id"]] = (row["text"], row.get("category", ""))
+        if self.kind == "improve":
+            for task in self._learned_from():
+                found.setdefault(task.id, (task.text, task.category))
         return found
+
+    def _learned_from(self) -> Sequence[Task]:
+        """The train and validation tasks, which an improving run's own report leaves out."""
+        from autoflow.benchmarks import loader
+
+        words = shlex.split(str(self.config.get("command") or ""))
+        # The configuration has the benchmark's name; one of the user's own is found by the path in the command.
+        places = [str(self.config.get("benchmark")), *(word for word in words[2:] if Path(word).exists())]
+        said: list[str] = []
+        for place in places:
+            try:
+                benchmark = loader.load(place, options=self.config.get("options") or {})
+            except AutoflowError as error:
+                said.append(error.message)
+                continue
+            if benchmark.fingerprint == self.config.get("data"):
+                return (*benchmark.train, *benchmark.validation)
+            said.append(f"{place} has other tasks now than when the run was made")
+        self.gap = f"the texts of train and validation tasks are not shown: {said[0]}"
+        return ()
 
     def _test(self, candidate: str) -> Ledger | None:
         path = self.folder / "test" / candidate / "ledger.sqlite"
@@ -176,7 +205,12 @@ def pictures(folder: Path) -> Sequence[Path]:
     return sorted(path for path in folder.rglob("*.png") if path.is_file())
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file of a run; `None` where there is no such file.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -108,7 +108,7 @@ class _Gathered:
             "best": evidence.best,
             "verdict": report.get("verdict"),
             "command": evidence.config.get("command"),
-            "notes": list(report.get("notes", ())),
+            "notes": [*report.get("notes", ()), *([evidence.gap] if evidence.gap else ())],
             "answered": list(report.get("answered", ())),
             "config": {key: value for key, value in evidence.config.items() if key != "command"},
             "seconds": evidence.info.seconds,

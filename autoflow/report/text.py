@@ -11,9 +11,9 @@ from autoflow.statistics import Interval
 def markdown(evidence: Evidence) -> Iterator[str]:
     """Title, verdict, a row a workflow and split, the tasks below full score, and the command."""
     report = evidence.report or {}
-    yield f"# {_cell(evidence.folder.name)}\n\n{_cell(evidence.label)}, {evidence.kind}, {evidence.info.state}.\n\n"
+    yield f"# {cell(evidence.folder.name)}\n\n{cell(evidence.label)}, {evidence.kind}, {evidence.info.state}.\n\n"
     if report.get("verdict"):
-        yield f"{_cell(report['verdict'])}\n\n"
+        yield f"{cell(report['verdict'])}\n\n"
     sources = evidence.sources()
     yield "| workflow | split | mean | 95 % interval | n | unscored | calls | tokens |\n"
     yield "|---|---|---|---|---|---|---|---|\n"
@@ -21,7 +21,7 @@ def markdown(evidence: Evidence) -> Iterator[str]:
         interval = source.interval(evidence.seed)
         unscored = sum(value is None for value in source.by_task().values())
         results = list(source.results())
-        cells = [
+        row = [
             source.candidate.id + (" (best)" if source.candidate.id == evidence.best else ""),
             source.split,
             *_numbers(interval),
@@ -29,20 +29,20 @@ def markdown(evidence: Evidence) -> Iterator[str]:
             str(sum(result.spend.calls for result in results)),
             str(sum(result.spend.tokens for result in results)),
         ]
-        yield f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
+        yield f"| {' | '.join(cell(item) for item in row)} |\n"
     invalid = [candidate for candidate in evidence.candidates if candidate.workflow is None]
     if invalid:
         yield f"\nInvalid drafts: {len(invalid)} of {sum(item.round > 0 for item in evidence.candidates)}.\n"
     texts = evidence.texts()
     for source in sources:
         below = [(task, value) for task, value in source.by_task().items() if value is None or value < 1]
-        yield f"\n## {_cell(source.candidate.id)} on {source.split}: {len(below)} tasks below full score\n\n"
+        yield f"\n## {cell(source.candidate.id)} on {source.split}: {len(below)} tasks below full score\n\n"
         yield "| task | score | text |\n|---|---|---|\n" if below else ""
         for task, value in below:
             shown = "unscored" if value is None else f"{value:.3f}"
-            yield f"| {_cell(task)} | {shown} | {_cell(texts.get(task, ('', ''))[0])} |\n"
-    for note in report.get("notes", ()):
-        yield f"\nNote: {_cell(note)}\n"
+            yield f"| {cell(task)} | {shown} | {cell(texts.get(task, ('', ''))[0])} |\n"
+    for note in (*report.get("notes", ()), *([evidence.gap] if evidence.gap else ())):
+        yield f"\nNote: {cell(note)}\n"
     spend = evidence.info.spend
     if spend is not None:
         unpriced = f" and {spend.unpriced} calls without a price" if spend.unpriced else ""
@@ -84,15 +84,15 @@ def junit(evidence: Evidence) -> Iterator[str]:
     """A suite a workflow and split, a case a task: failed below full score, an error where it has none."""
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n'
     for source in evidence.sources():
-        yield from _suite(source)
+        yield from suite(source, f"{source.candidate.id} on {source.split}")
     yield "</testsuites>\n"
 
 
-def _suite(source: Source) -> Iterator[str]:
+def suite(source: Source, name: str) -> Iterator[str]:
+    """The results of a source as one suite."""
     scores = source.by_task()
     failures = sum(value is not None and value < 1 for value in scores.values())
     errors = sum(value is None for value in scores.values())
-    name = f"{source.candidate.id} on {source.split}"
     yield f"<testsuite name={_quoted(name)} tests='{len(scores)}' failures='{failures}' errors='{errors}'>\n"
     reasons: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -117,7 +117,8 @@ def _numbers(interval: Interval | None) -> tuple[str, str, str]:
     return f"{interval.mean:.3f}", f"{interval.low:.3f} to {interval.high:.3f}", str(interval.n)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text as it stands in a Markdown table or paragraph."""
     # Neither a line break nor a pipe may end the cell, nor a model's words become markup.
     line = " ".join(str(text).split())
     return "".join(f"\\{letter}" if letter in "\\|<>`*_[]" else letter for letter in line)

@@ -12,7 +12,6 @@ from aiohttp import web
 
 from autoflow.errors import AutoflowError, UsageError
 from autoflow.report import write
-from autoflow.report.evidence import Evidence
 from autoflow.runs.folder import RunInfo, list_runs
 
 HOST = "127.0.0.1"
@@ -98,8 +97,8 @@ class _Viewer:
 
 
 def _report(path: Path) -> str:
-    with Evidence(path) as evidence:
-        return "".join(write.parts(evidence, "html"))
+    with write.opened(path) as run:
+        return "".join(write.parts(run, "html"))
 
 
 def _page(root: Path, runs: Sequence[RunInfo]) -> str:
@@ -115,7 +114,7 @@ def _page(root: Path, runs: Sequence[RunInfo]) -> str:
 def _row(run: RunInfo) -> str:
     kind = str((run.config or {}).get("kind", ""))
     link = f'<a href="/runs/{quote(run.name, safe="")}">{escape(run.name)}</a>'
-    name = link if kind in ("bench", "improve") else escape(run.name)
+    name = link if kind in ("bench", "improve", "matrix") else escape(run.name)
     started = "" if run.started is None else datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     calls = "" if run.spend is None else f"{run.spend.calls:,}"
     seconds = "" if run.seconds is None else f"{run.seconds:,.0f}"

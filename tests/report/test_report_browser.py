@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matrix_helpers import fill
 from report_helpers import HOSTILE, improve_run
 
 from autoflow.report import write
@@ -89,3 +90,25 @@ def test_what_a_model_wrote_stays_text(page: Any) -> None:
     assert page.inner_text("#candidate details pre") == HOSTILE
     assert page.title() != "taken"
     assert page.query_selector("img") is None
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("matrix")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        folder = fill(place)
+    with write.opened(folder) as matrix:
+        write.whole(place / "table.html", write.parts(matrix, "html"))
+    return place / "table.html"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_page_of_a_matrix_fits_and_is_accessible(browser: Any, table: Path, width: int, height: int) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": height})
+    opened.goto(table.as_uri())
+    found = axe.Axe().run(opened).response["violations"]
+    assert [item["id"] for item in found if item["impact"] in ("serious", "critical")] == []
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert opened.evaluate("getComputedStyle(document.querySelector('td.score')).backgroundColor") != "rgba(0, 0, 0, 0)"
+    opened.close()
