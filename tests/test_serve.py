@@ -247,5 +247,5 @@ def test_the_command_finishes_what_is_in_flight_when_it_is_told_to_stop(tmp_path
                 return answer
 
         assert asyncio.run(ask()) == "done"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stderr.close()

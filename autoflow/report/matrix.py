@@ -171,10 +171,12 @@ def page(matrix: Matrix) -> Iterator[str]:
     yield '<section aria-labelledby="h-matrix"><h2 id="h-matrix">Scores</h2>\n'
     yield _table("Mean score of each row under each interpreter", _scores(matrix))
     yield '</section>\n<section aria-labelledby="h-cells"><h2 id="h-cells">What each cell took</h2>\n'
-    numbers = {index for index, heading in enumerate(_DETAILS) if heading in _NUMBERS}
-    heads = "".join(f'<th scope="col"{_class(index in numbers)}>{item}</th>' for index, item in enumerate(_DETAILS))
+    heads = "".join(f'<th scope="col"{_class(heading)}>{heading}</th>' for heading in _DETAILS)
     rows = [
-        "".join(f"<td{_class(index in numbers)}>{escape(item)}</td>" for index, item in enumerate(_details(cell)))
+        "".join(
+            f"<td{_class(heading) if item else ''}>{escape(item)}</td>"
+            for heading, item in zip(_DETAILS, _details(cell), strict=True)
+        )
         for cell in matrix.cells
     ]
     yield _table("Cost of each cell", f"<thead><tr>{heads}</tr></thead><tbody>{_lines(rows)}</tbody>")
@@ -189,16 +191,16 @@ def page(matrix: Matrix) -> Iterator[str]:
 
 _STYLE = """
 td.score { padding: 6px 10px; white-space: nowrap; }
-.wide th[scope=row] { padding-right: 16px; overflow-wrap: anywhere; min-width: 120px; }
+.wide th[scope=row] { padding-right: 16px; overflow-wrap: anywhere; min-width: 72px; }
 .wide caption { position: absolute; left: -9999px; }
 .wide { max-height: 560px; overflow: auto; }
-.text { max-width: 44ch; }
+td.text { min-width: 220px; max-width: 44ch; }
 """ + "".join(
     f".s{tenth} {{ background: color-mix(in srgb, var(--mark) {5 + 3 * tenth}%, var(--paper)); }}\n"
     for tenth in range(11)
 )
 
-_DETAILS = ["row", "interpreter", "unscored", "calls", "tokens", "USD", "against the first row", "note"]
+_DETAILS = ["row", "interpreter", "unscored", "calls", "tokens", "USD", "against the first row"]
 _NUMBERS = {"unscored", "calls", "tokens", "USD"}
 
 
@@ -206,7 +208,7 @@ def _title(matrix: Matrix) -> str:
     config = matrix.report["config"]
     return (
         f"{matrix.report['score']} on {config['benchmark']}, split {config['split']}, seed {config['seed']}, "
-        f"{count(int(config['epochs']), 'epoch')}; mean with 95 % interval. {matrix.info.state}."
+        f"{count(int(config['epochs']), 'epoch')}; mean with 95 % interval; {matrix.info.state}"
     )
 
 
@@ -227,13 +229,13 @@ def _details(cell: Measured) -> list[str]:
         f"{tokens:,}",
         usd,
         compared,
-        str(found["note"] or ""),
     ]
 
 
 def _closing(matrix: Matrix) -> list[str]:
     report = matrix.report
     lines = [] if report["state"] == "complete" else [f"Not complete ({report['state']}); the same command resumes."]
+    lines += [f"{cell.row} under {cell.interpreter}: {cell.cell['note']}" for cell in matrix.cells if cell.cell["note"]]
     return [*lines, *(f"Note: {note}" for note in report["notes"])]
 
 
@@ -295,8 +297,8 @@ def _lines(rows: Sequence[str]) -> str:
     return "".join(f"<tr>{row}</tr>\n" for row in rows)
 
 
-def _class(number: bool) -> str:
-    return ' class="number"' if number else ""
+def _class(heading: str) -> str:
+    return ' class="number"' if heading in _NUMBERS else ' class="text"' if heading == _DETAILS[-1] else ""
 
 
 def _row(cells: Sequence[Json]) -> str:
