@@ -7,6 +7,7 @@ executions share (seconds, sittings, cache hits) is in `timing.json`.
 import asyncio
 import json
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,12 +28,15 @@ from autoflow.core.strategy import TaskResult
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError, UsageError
+from autoflow.executors.recipe import CARRIED, Executor, Office, Recipe
 from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
+from autoflow.objective.desk import Desk, Role
+from autoflow.objective.drawing import Drawer, Runner
 from autoflow.objective.judging import ready
 from autoflow.objective.meter import Meter, Price
-from autoflow.objective.metered import Metered, Role
-from autoflow.objective.objective import Objective, Progress, Runner, Tally, result_of
+from autoflow.objective.metered import Metered
+from autoflow.objective.objective import Objective, Progress, Tally, result_of
 from autoflow.operators.library import library
 from autoflow.runs.folder import FREE_KEYS, RunFolder, default_name
 from autoflow.runs.ledger import Ledger, Place, Result
@@ -153,6 +157,7 @@ async def bench(
     clock: Callable[[], float] = time.time,
     on_progress: Callable[[Progress], None] | None = None,
     stop: asyncio.Event | None = None,
+    executor: Executor | None = None,
 ) -> BenchReport:
     """Score `workflow` on a split and write the report into the run folder; what is recorded there is not done again.
 
@@ -164,6 +169,8 @@ async def bench(
         tasks: The split's tasks; `None` reads them, test included.
         runs: Where the folder is made, unless `folder` names it.
         open_model: For steps with a model of their own, and for the generator.
+        executor: Has the draws carried out elsewhere, by models that its workers open; the record, the budget and the
+            report stay here. `None`: in this process.
 
     Raises:
         UnknownNameError: For an unknown split or task id.
@@ -184,13 +191,14 @@ async def bench(
 
         save(workflow)
         meter = Meter.resuming(config.budget, run.ledger, clock, price=price)
+        desk = Desk(run.ledger, meter)
         opened: dict[str, Metered] = {}
 
         def open_metered(spec: str, role: Role = "interpreter") -> Model:
             if open_model is None:
                 raise UsageError(f"this run asks for the model {spec}, and it opens no models")
             if (key := f"{role} {spec}") not in opened:
-                opened[key] = Metered(open_model(spec), run.ledger, meter, role=role)
+                opened[key] = Metered(open_model(spec), run.ledger, meter, role=role, desk=desk)
                 stack.push_async_callback(opened[key].aclose)
             return opened[key]
 
@@ -199,7 +207,7 @@ async def bench(
             runner = model
         else:
             runner = Interpreter(
-                Metered(model, run.ledger, meter),
+                Metered(model, run.ledger, meter, desk=desk),
                 {**library(), **benchmark.operators},
                 replace(config.settings, seed=config.seed),
                 open_model=open_metered,
@@ -207,6 +215,14 @@ async def bench(
             if config.writing is not None:
                 generator = open_metered(config.writing.generator, "generator")
                 runner = Writer(config.writing, generator, runner, benchmark, seed=config.seed, on_workflow=save)
+        drawer: Drawer | None = None
+        if executor is not None:
+            if isinstance(model, Traces):
+                raise ValueError("recorded traces are judged in this process")
+            office = Office(desk, run.ledger, price, save)
+            drawer = await stack.enter_async_context(
+                executor.at_work(_recipe(config, workflow, benchmark, path), office)
+            )
         objective = Objective(
             benchmark.name,
             ready(benchmark.scorer, open_metered, path),
@@ -218,6 +234,7 @@ async def bench(
             retry_faults=config.retry_errors,
             on_progress=on_progress,
             stop=stop,
+            drawer=drawer,
         )
         tally = await objective.record_all(workflow, chosen, config.split)
         beside, explained, drafts = Secondaries(benchmark.scorer), Explained(benchmark.scorer), Counter[str]()
@@ -245,6 +262,23 @@ async def bench(
         run.write_pieces("timing.json", report.timing_pieces(run.ledger.blot))
         run.end(tally.ended)
         return report
+
+
+def _recipe(config: BenchConfig, workflow: Workflow, benchmark: Benchmark, folder: Path) -> Recipe:
+    return Recipe(
+        workflow=workflow,
+        benchmark=config.benchmark,
+        scorer=config.scorer,
+        options=config.options,
+        fingerprint=benchmark.fingerprint,
+        interpreter=config.interpreter,
+        settings=replace(config.settings, seed=config.seed),
+        seed=config.seed,
+        writing=config.writing,
+        folder=folder.absolute(),
+        working_folder=Path.cwd(),
+        variables={name: os.environ[name] for name in CARRIED if name in os.environ},
+    )
 
 
 def split_of(config: BenchConfig) -> Sequence[Task]:

@@ -1,9 +1,11 @@
-"""Every error that autoflow raises on purpose. Imports nothing.
+"""Every error that autoflow raises on purpose. Imports nothing of autoflow.
 
 Each class carries `exit_code`, what the command line returns: 2 usage, 3 threshold not met, 4 invalid
 workflow, 5 provider, 6 budget reached (resumable). 130, interrupted, is not an error of ours.
 `docs/errors.md` has a section for each class, found by its `code`.
 """
+
+from collections.abc import Callable
 
 
 class AutoflowError(Exception):
@@ -19,6 +21,17 @@ class AutoflowError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[object, ...]]:
+        # By its attributes: the arguments of the constructors differ, and errors travel between processes.
+        return _made_again, (type(self), self.args, dict(self.__dict__))
+
+
+def _made_again(kind: type[Exception], arguments: tuple[object, ...], attributes: dict[str, object]) -> Exception:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 class UsageError(AutoflowError):
@@ -158,6 +171,12 @@ class RunError(AutoflowError):
     """A run folder cannot be used: another configuration, another process, or damage."""
 
     code = "run"
+
+
+class WorkerError(AutoflowError):
+    """The processes or nodes that carry a run's tasks out could not be started, or all of them were lost."""
+
+    code = "worker"
 
 
 class BudgetExhaustedError(AutoflowError):

@@ -20,6 +20,7 @@ from autoflow.core.model import Model
 from autoflow.core.operator import Operator
 from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
+from autoflow.executors.recipe import Executor
 from autoflow.interpreter.settings import Settings
 from autoflow.objective.meter import Price
 from autoflow.objective.objective import Progress
@@ -151,6 +152,7 @@ async def line_up(
     clock: Callable[[], float] = time.time,
     watch: Watch = lambda _: nullcontext(),
     stop: asyncio.Event | None = None,
+    executor: Executor | None = None,
 ) -> Lineup:
     """Measure each entry in turn; `config.budget` holds for all of them together.
 
@@ -160,6 +162,7 @@ async def line_up(
     Args:
         tasks: The split's tasks; `None` reads them, test included.
         folder: Of the run, where there is one entry only.
+        executor: As of `autoflow.bench.bench`.
 
     Raises:
         AutoflowError: As `autoflow.bench.bench`.
@@ -187,6 +190,7 @@ async def line_up(
                 clock=clock,
                 on_progress=on_progress,
                 stop=stop,
+                executor=executor,
             )
         rows.append(Row(settled.label, entry.baseline is not None, note, report, None, None))
         if report.exit_code:

@@ -11,7 +11,7 @@ from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import AutoflowError, BudgetExhaustedError, ProviderError, ReplyError
 from autoflow.generator.draft import Form, draft
 from autoflow.generator.for_task import request_for
-from autoflow.objective.objective import Runner
+from autoflow.objective.drawing import Runner
 
 PLACEHOLDER = Workflow(
     "written for each task",

@@ -14,6 +14,7 @@ from autoflow.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from autoflow.core.budget import Budget
     from autoflow.core.model import Model
+    from autoflow.executors.recipe import Executor
     from autoflow.improve import Gate
     from autoflow.improve.front import Objective
     from autoflow.interpreter.settings import Settings
@@ -56,6 +57,25 @@ def shared(options: "ModelOptions") -> "Shared":
     from autoflow.models.shared import Shared
 
     return Shared(lambda spec: open_model(spec, options))
+
+
+def executor(name: str, workers: int | None, options: "ModelOptions") -> "Executor | None":
+    """Where draws are carried out; `None`: in this process.
+
+    Raises:
+        UnknownNameError: If there is no such executor.
+        MissingDependencyError: If the extra `ray` is not installed.
+    """
+    if name == "local":
+        from autoflow.executors.local import Processes
+
+        return None if workers in (None, 1) else Processes(workers, options, say)
+    if name == "ray":
+        from autoflow.executors import ray_cluster
+
+        ray_cluster.load()
+        return ray_cluster.RayCluster(options, workers, say)
+    raise UnknownNameError("executor", name, ["local", "ray"])
 
 
 def pricer(options: "ModelOptions") -> "Callable[[str, int, int], float | None]":

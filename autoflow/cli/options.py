@@ -61,6 +61,23 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of sampling and of every
 MaxSteps = Annotated[int, typer.Option("--max-steps", min=1, metavar="N", help="Most steps of one task.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Times each task is run and averaged.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Tasks run at the same time.")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="local|ray",
+        help="Where tasks are run: on this machine, or on a Ray cluster (extra `ray`).",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Processes that run tasks. Default: local, none but this; ray, one for each CPU of the cluster.",
+    ),
+]
 MaxCost = Annotated[
     float | None,
     typer.Option("--max-cost", metavar="USD", help="Stop before the calls cost more; needs a model of known price."),

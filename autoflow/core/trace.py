@@ -20,6 +20,7 @@ FailureReason = Literal[
     "provider",  # fault: network, quota, server, key
     "sandbox",  # fault: the sandbox itself
     "budget",  # fault: the run's budget ended in mid-task
+    "worker",  # fault: the processes or nodes that ran the task were lost with it
     "cancelled",  # fault: interrupted
 ]
 

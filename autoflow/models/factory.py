@@ -3,12 +3,13 @@ what a call of it costs.
 """
 
 import random
+from collections.abc import Callable
 
 from autoflow import plugins
 from autoflow.config import Endpoint
 from autoflow.core.model import Model, Usage
 from autoflow.errors import UnknownNameError, UsageError
-from autoflow.models.limit import Limited
+from autoflow.models.limit import Gate, Limited
 from autoflow.models.options import ModelOptions
 from autoflow.models.prices import Priced, cost, price
 from autoflow.models.provider import Provider
@@ -19,10 +20,16 @@ __all__ = ["Endpoint", "ModelOptions", "open_model", "price_of"]
 _EXAMPLE = "for example embedded/smollm2-135m, openai/gpt-5-mini"
 
 
-def open_model(spec: str, options: ModelOptions | None = None) -> Model:
+def open_model(
+    spec: str, options: ModelOptions | None = None, *, gate: Callable[[str, int], Gate] | None = None
+) -> Model:
     """Open `provider/model`.
 
     A transient failure is asked again as `options` say, so whoever calls the result must not retry.
+
+    Args:
+        gate: Given the model and the most calls that it is to have in flight, makes the gate to a server that other
+            processes ask, too. A model that runs in this process has its own.
 
     Raises:
         UsageError: If `spec` is not of that form.
@@ -38,11 +45,13 @@ def open_model(spec: str, options: ModelOptions | None = None) -> Model:
         opened: Model = open_server(spec, name, endpoint, options)
     else:
         opened = plugins.load("models", provider)(name, options)
-    most = min(getattr(opened, "concurrency", None) or options.max_concurrency, options.max_concurrency)
+    own: int | None = getattr(opened, "concurrency", None)
+    most = min(own or options.max_concurrency, options.max_concurrency)
+    shared = gate(spec, most) if gate is not None and own is None else None
     rates = options.prices.get(spec)
     priced = opened if rates is None else Priced(opened, rates)
     return Retrying(
-        Limited(Timed(priced, options.timeout_s), most=most),
+        Limited(Timed(priced, options.timeout_s), most=most, gate=shared),
         retries=options.max_retries,
         max_wait_s=options.max_wait_s,
         rng=random.Random(options.seed),  # noqa: S311  (jitter, not a secret)

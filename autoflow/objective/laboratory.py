@@ -15,7 +15,8 @@ from autoflow.errors import UnknownNameError, UsageError
 from autoflow.interpreter.changed import Changed, changed
 from autoflow.interpreter.run import Interpreter
 from autoflow.language.json_schema import fault_of_value
-from autoflow.objective.objective import Objective, Runner
+from autoflow.objective.drawing import Runner
+from autoflow.objective.objective import Objective
 from autoflow.runs.ledger import Ledger, Place
 
 RERUN = "rerun"

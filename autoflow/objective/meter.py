@@ -126,6 +126,10 @@ class Meter:
         """Count an answer that was taken from the record."""
         self._settled = self._settled.plus(usage, cached=True)
 
+    def counted(self, spend: Spend) -> None:
+        """Take over what another meter, which counts in this one's place, has come to."""
+        self._settled, self._calls = spend, spend.calls
+
     def _ticket(self, model: str, request: Request) -> Ticket:
         if self.budget.tokens is None and self.budget.usd is None:
             return Ticket(model, 0, 0.0)

@@ -1,35 +1,41 @@
-"""The layer between a run and a model: answers from the record, shares equal calls, keeps the budget, records."""
+"""The layer between a run and a model: every call passes the run's desk."""
 
-import asyncio
-from dataclasses import replace
-from typing import Literal
+from typing import Protocol, TypeVar
 
 from autoflow.core.model import Feature, Model, Reply, Request
-from autoflow.errors import AutoflowError, ProviderError
+from autoflow.objective.desk import Desk, Role
 from autoflow.objective.meter import Meter
 from autoflow.runs.ledger import Ledger
 
-Role = Literal["interpreter", "generator"]
+S = TypeVar("S")
 
 
-class Metered:
+class AnyDesk(Protocol[S]):
+    """A desk in this process, or the way to one in another; S is what it lets calls through with."""
+
+    async def ask(self, key: str, model: str, role: Role, request: Request) -> Reply | S:
+        """As `Desk.ask`."""
+        ...
+
+    async def answered(self, slip: S, reply: Reply) -> Reply:
+        """As `Desk.answered`."""
+        ...
+
+    def failed(self, slip: S, error: BaseException) -> None:
+        """As `Desk.failed`."""
+        ...
+
+
+class AtDesk:
     """A model whose replies are recorded. A recorded reply costs nothing and comes back with `cached` set.
 
     Equal requests in flight at the same time are one call. A reply is in the ledger before `complete` returns.
     """
 
-    def __init__(self, model: Model, ledger: Ledger, meter: Meter, *, role: Role = "interpreter") -> None:
-        """Wrap `model`.
-
-        Raises:
-            UsageError: If the budget is in dollars and the model has no known price.
-        """
-        meter.check(model.name)
+    def __init__(self, model: Model, desk: AnyDesk[S], *, role: Role = "interpreter") -> None:
         self._model = model
-        self._ledger = ledger
-        self._meter = meter
-        self._role = role
-        self._flying: dict[str, asyncio.Future[Reply | AutoflowError | None]] = {}
+        self._desk = desk
+        self._role: Role = role
 
     @property
     def name(self) -> str:
@@ -48,52 +54,32 @@ class Metered:
             ProviderError: From the model.
             BudgetExhaustedError: Before the call that would pass a limit.
         """
-        key = request.key(self._model.name)
-        while True:
-            reply = self._ledger.reply(key)
-            if reply is None:
-                flying = self._flying.get(key)
-                if flying is None:
-                    return await self._ask(key, request)
-                outcome = await asyncio.shield(flying)
-                if outcome is None:
-                    # The caller that asked was cancelled. This one still wants to know.
-                    continue
-                if isinstance(outcome, AutoflowError):
-                    raise outcome
-                reply = outcome
-            self._meter.cached(reply.usage)
-            return replace(reply, cached=True)
-
-    async def _ask(self, key: str, request: Request) -> Reply:
-        flying: asyncio.Future[Reply | AutoflowError | None] = asyncio.get_running_loop().create_future()
-        self._flying[key] = flying
-        outcome: Reply | AutoflowError | None = None
+        name = self._model.name
+        found = await self._desk.ask(request.key(name), name, self._role, request)
+        if isinstance(found, Reply):
+            return found
         try:
-            ticket = await self._meter.admit(self._model.name, request)
-            try:
-                reply = await self._model.complete(request)
-            except BaseException as error:
-                self._meter.fail(ticket)
-                if isinstance(error, ProviderError):
-                    self._ledger.add_failed_call(key, self._model.name, error.message, role=self._role)
-                raise
-            # Before it is used: a resumed run then goes on with the very text that this one had.
-            text = self._ledger.blot(reply.text)
-            if text != reply.text:
-                reply = replace(reply, text=text)
-            self._ledger.add_reply(key, request, reply, role=self._role)
-            self._meter.settle(ticket, reply.usage)
-            await self._ledger.committed()
-            outcome = reply
-            return reply
-        except AutoflowError as error:
-            outcome = error
+            reply = await self._model.complete(request)
+        except BaseException as error:
+            self._desk.failed(found, error)
             raise
-        finally:
-            del self._flying[key]
-            flying.set_result(outcome)
+        return await self._desk.answered(found, reply)
 
     async def aclose(self) -> None:
         """Close the model within."""
         await self._model.aclose()
+
+
+class Metered(AtDesk):
+    """A model at a desk of its own, or at `desk`."""
+
+    def __init__(
+        self, model: Model, ledger: Ledger, meter: Meter, *, role: Role = "interpreter", desk: Desk | None = None
+    ) -> None:
+        """Wrap `model`.
+
+        Raises:
+            UsageError: If the budget is in dollars and the model has no known price.
+        """
+        meter.check(model.name)
+        super().__init__(model, desk or Desk(ledger, meter), role=role)

@@ -6,26 +6,19 @@ import random
 from array import array
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from autoflow.core.score import Score, Scorer
 from autoflow.core.strategy import Cost, Evaluation, TaskResult, mean_cost
 from autoflow.core.task import Task
-from autoflow.core.trace import Failure, Trace
+from autoflow.core.trace import Failure
 from autoflow.core.workflow import Workflow
-from autoflow.errors import AutoflowError, BudgetExhaustedError, ProviderError, SandboxError
+from autoflow.errors import BudgetExhaustedError, ProviderError
+from autoflow.objective.drawing import Drawer, Here, Runner
 from autoflow.runs.ledger import Fault, Ledger, Place, Result
 
 NOT_RUN = "not_run"
 """Reason of a task that a stopped run did not come to."""
-
-
-class Runner(Protocol):
-    """What runs a workflow on a task: `autoflow.interpreter.run.Interpreter`."""
-
-    async def run(self, workflow: Workflow, task: Task, *, sample: int = 0) -> Trace:
-        """The trace; a failure is in it, not raised."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +83,17 @@ class Objective:
         retry_faults: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
         stop: asyncio.Event | None = None,
+        drawer: Drawer | None = None,
     ) -> None:
         """`epochs` draws a task, averaged. `seed` deals the order in which tasks run, so that a run that stops early
         has seen a random part; `None` keeps the order given. Without `retry_faults` a draw whose fault is on record
-        stays unscored. Once `stop` is set, no further draw starts."""
+        stays unscored. Once `stop` is set, no further draw starts.
+        `drawer` carries the draws out in the place of `interpreter` and `scorer`, elsewhere."""
         if epochs < 1 or concurrency < 1:
             raise ValueError(f"epochs and concurrency are at least 1, not {epochs} and {concurrency}")
         self.benchmark_name = benchmark_name
         self.scorer = scorer
-        self._interpreter = interpreter
+        self._drawer = drawer or Here(interpreter, scorer)
         self._ledger = ledger
         self.epochs = epochs
         self._concurrency = concurrency
@@ -257,8 +252,8 @@ class _Scoring:
                 return
 
     async def _draw(self, index: int, task: Task, place: Place) -> None:
-        trace = await self._objective._interpreter.run(self._workflow, task, sample=place.epoch)
-        judged = await self._judged(task, trace)
+        drawn = await self._objective._drawer.draw(self._workflow, task, place.epoch)
+        trace, judged = drawn.trace, drawn.judged
         if isinstance(judged, Score):
             self._in_a_row = 0
             result = self._objective._ledger.add_result(place, judged, trace)
@@ -275,28 +270,6 @@ class _Scoring:
             self._in_a_row += 1
             if self._in_a_row >= max(10, 2 * self._objective._concurrency):
                 self._ended = self._ended or judged
-
-    async def _judged(self, task: Task, trace: Trace) -> Score | Failure:
-        """The score, or the fault that left none."""
-        failure = trace.failure
-        if failure is not None and failure.kind == "fault":
-            return failure
-        if failure is not None:
-            return Score(0.0, failure.reason, {"message": failure.message, "step": failure.step})
-        try:
-            return await self._objective.scorer.score(task, trace)
-        except BudgetExhaustedError as error:
-            return Failure("fault", "budget", str(error))
-        except ProviderError as error:
-            return Failure("fault", "provider", f"scorer: {error}")
-        except SandboxError as error:
-            return Failure("fault", "sandbox", f"scorer: {error}")
-        except AutoflowError:
-            raise
-        except Exception as error:  # boundary: a scorer is a plug-in
-            raise AutoflowError(
-                f"scorer {self._objective.scorer.label!r} failed on task {task.id!r}: {type(error).__name__}: {error}"
-            ) from error
 
     def _count(self, value: float | None) -> None:
         objective = self._objective

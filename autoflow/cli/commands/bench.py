@@ -27,6 +27,7 @@ app = new_app()
         "autoflow bench openagi --workflow a.yaml --workflow b.yaml --split train --limit 5",
         "autoflow bench gsm8k --workflow mine.yaml --baseline io --baseline cot --baseline cot-sc:equal",
         "autoflow bench openagi --interpreter openai/gpt-5-mini --max-cost 0.50 --threshold 0.6",
+        "autoflow bench openagi --workers 4 --concurrency 32",
         "autoflow bench openagi --shard 1/2 --run runs/first",
         "autoflow bench openagi --protocol core --tasks 0-14,105 --split all",
         "autoflow bench openagi --generator openai/gpt-5-mini --workflow workflows/openagi/manual.yaml",
@@ -90,6 +91,8 @@ def bench(
     retry_errors: options.RetryErrors = True,
     unsafe_local: options.UnsafeLocal = False,
     concurrency: options.Concurrency = 8,
+    executor: options.ExecutorName = "local",
+    workers: options.Workers = None,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
@@ -165,6 +168,7 @@ def bench(
     everything = split_of(config)
     chosen = tasks_of(config, everything)
     folder = None if run is None else Path(run)
+    carried_out = opening.executor(executor, workers, model_options)
     if reporting.estimated(
         of_bench(config, entries, loaded, chosen, price, folder=folder), estimate, as_json, quiet=quiet
     ):
@@ -183,6 +187,7 @@ def bench(
                 price=price,
                 watch=(lambda _: nullcontext()) if quiet else reporting.bar,
                 stop=stop,
+                executor=carried_out,
             )
 
     with opening.unsafe_local(unsafe_local):

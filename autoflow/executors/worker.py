@@ -1,0 +1,161 @@
+"""A worker: what runs where the draws are carried out."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from autoflow.benchmarks import loader
+from autoflow.core.model import Model, Reply, Request
+from autoflow.core.score import Score
+from autoflow.core.task import Task
+from autoflow.core.trace import Failure, Trace
+from autoflow.errors import DataError
+from autoflow.executors.recipe import Recipe
+from autoflow.interpreter.run import Interpreter
+from autoflow.models.factory import open_model
+from autoflow.models.limit import Outcome
+from autoflow.models.options import ModelOptions
+from autoflow.models.shared import Shared
+from autoflow.objective.desk import Role
+from autoflow.objective.drawing import Drawn, Here, Runner
+from autoflow.objective.judging import ready
+from autoflow.objective.metered import AtDesk
+from autoflow.operators.library import library
+from autoflow.runs import serial
+from autoflow.runs.secrets import blotter
+from autoflow.zero_shot import Writer
+
+T = TypeVar("T")
+
+
+class Way(Protocol):
+    """The way to the clerk that speaks for this worker; calls arrive in the order they were made."""
+
+    async def call(self, method: str, *arguments: object) -> object:
+        """Have a method of the clerk carried out and wait for what it gives."""
+        ...
+
+    def tell(self, method: str, *arguments: object) -> None:
+        """The same without waiting."""
+        ...
+
+
+class Worker:
+    """Draws as the recipe says."""
+
+    def __init__(self, recipe: Recipe, options: ModelOptions, way: Way) -> None:
+        """Load the benchmark and open the interpreter.
+
+        Raises:
+            DataError: If what lies here under the benchmark's name is not what the driver has.
+            AutoflowError: As for a run without workers: no such benchmark, model or key.
+        """
+        self._recipe = recipe
+        for name, value in recipe.variables.items():
+            os.environ.setdefault(name, value)
+        benchmark = loader.load(recipe.benchmark, scorer=recipe.scorer, options=recipe.options)
+        if benchmark.fingerprint != recipe.fingerprint:
+            raise DataError(
+                f"{os.uname().nodename}: the benchmark {recipe.benchmark!r} is not the driver's; data, code or scorer"
+                " differ",
+                hint="every node needs the same data, benchmark folder and version of autoflow",
+            )
+        self._blot = blotter(os.environ)
+        numbers = itertools.count()
+        desk = _Desk(way, numbers, self._blot)
+        self._models = Shared(
+            lambda spec: open_model(spec, options, gate=lambda model, most: _Gate(way, numbers, model, most))
+        )
+
+        def at_desk(spec: str, role: Role = "interpreter") -> Model:
+            return AtDesk(self._models(spec), desk, role=role)
+
+        runner: Runner = Interpreter(
+            at_desk(recipe.interpreter),
+            {**library(), **benchmark.operators},
+            recipe.settings,
+            open_model=at_desk,
+        )
+        if recipe.writing is not None:
+            runner = Writer(
+                recipe.writing,
+                at_desk(recipe.writing.generator, "generator"),
+                runner,
+                benchmark,
+                seed=recipe.seed,
+                on_workflow=lambda workflow: way.tell("save", workflow),
+            )
+        self._here = Here(runner, ready(benchmark.scorer, at_desk, recipe.folder))
+
+    async def draw(self, task: Task, sample: int) -> Drawn:
+        """As `autoflow.objective.drawing.Drawer.draw`; what leaves this process holds none of its secrets."""
+        drawn = await self._here.draw(self._recipe.workflow, task, sample)
+        judged = drawn.judged
+        return Drawn(
+            _blotted(Trace, drawn.trace, self._blot),
+            _blotted(Score, judged, self._blot) if isinstance(judged, Score) else _blotted(Failure, judged, self._blot),
+        )
+
+    async def aclose(self) -> None:
+        """Close the models."""
+        await self._models.__aexit__(None, None, None)
+
+
+def _blotted(kind: type[T], value: T, blot: Callable[[str], str]) -> T:
+    # A key of this node alone is unknown to the driver, which blots what it writes by its own.
+    text = serial.dumps(value)
+    clean = blot(text)
+    return value if clean == text else serial.loads(kind, clean)
+
+
+class _Desk:
+    """The run's desk, as seen from here. Slips are numbers."""
+
+    def __init__(self, way: Way, numbers: "itertools.count[int]", blot: Callable[[str], str]) -> None:
+        self._way = way
+        self._numbers = numbers
+        self._blot = blot
+
+    async def ask(self, key: str, model: str, role: Role, request: Request) -> Reply | int:
+        number = next(self._numbers)
+        try:
+            reply = await self._way.call("ask", number, key, model, role, request)
+        except asyncio.CancelledError:
+            self._way.tell("withdraw", number)
+            raise
+        return reply if isinstance(reply, Reply) else number
+
+    async def answered(self, slip: int, reply: Reply) -> Reply:
+        recorded = await self._way.call("answered", slip, _blotted(Reply, reply, self._blot))
+        assert isinstance(recorded, Reply)  # noqa: S101  as `Clerk.answered` is typed
+        return recorded
+
+    def failed(self, slip: int, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._way.tell("failed", slip, error)
+        else:
+            self._way.tell("withdraw", slip)
+
+
+class _Gate:
+    """The gate of a model's server, which all workers share, as seen from here."""
+
+    def __init__(self, way: Way, numbers: "itertools.count[int]", model: str, most: int) -> None:
+        self._way = way
+        self._numbers = numbers
+        self._model = model
+        self._most = most
+
+    async def enter(self) -> int:
+        number = next(self._numbers)
+        try:
+            await self._way.call("enter", number, self._model, self._most)
+        except asyncio.CancelledError:
+            self._way.tell("leave", number, "failed")
+            raise
+        return number
+
+    def leave(self, turn: int, outcome: Outcome) -> None:
+        self._way.tell("leave", turn, outcome)
