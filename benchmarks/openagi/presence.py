@@ -72,8 +72,7 @@ def folder(site: Site) -> str:
 def blocked(expert: Expert, site: Site) -> list[str]:
     """A line for each lack: what it is and how many of the 185 tasks it blocks."""
     return [
-        f"{expert.module} lacks {lack.what} ({blocks(expert.module)}): {lack.remedy}"
-        for lack in lacks(expert, site)
+        f"{expert.module} lacks {lack.what} ({blocks(expert.module)}): {lack.remedy}" for lack in lacks(expert, site)
     ]
 
 

@@ -119,8 +119,8 @@ def open_source(name: str, place: str, count: int) -> list[Record]:
     """The first `count` records of a source, in its own order.
 
     `place` is a folder that `datasets` saved, a file or folder that it reads (Parquet, JSON lines, CSV; for ImageNet a
-    folder a class, or pictures alone where no task asks for a label), for COCO the folder with `val2017/` and `annotations/`, or a name on the hub, which reaches the
-    network. Nothing is fetched otherwise.
+    folder a class, or pictures alone where no task asks for a label), for COCO the folder with `val2017/` and
+    `annotations/`, or a name on the hub, which reaches the network. Nothing is fetched otherwise.
 
     Raises:
         MissingDependencyError: If `datasets` is not installed.
