@@ -70,7 +70,7 @@ class ImproveView:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=8)
         # Whatever the width: one line each, cut at the edge of the terminal.
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for name, line in self.lines():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autoflow.cli import live, output
+from autoflow.cli import live, output, table
 from autoflow.cli.main import main
 from autoflow.core.budget import Budget, Spend
 from autoflow.improve import ImproveEvent, Standing
@@ -125,6 +125,11 @@ def test_no_table_is_wider_than_the_terminal_and_none_is_cut(command: list[str],
     table = [line for line in lines if line.startswith(("│", "┃", "  ", "┏", "└"))]
     assert all(cells(line) <= width for line in table)
     assert "…" not in shown
+
+
+def test_every_long_command_can_be_quiet() -> None:
+    for name in ("bench", "improve", "matrix", "train"):
+        assert any("--quiet" in parameter.opts for parameter in table.command(name).params), name
 
 
 def standing(**changes: object) -> Standing:

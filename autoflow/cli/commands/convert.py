@@ -78,7 +78,7 @@ def convert(
     if interpreter is not None and to != "agent-spec":
         raise UsageError("--interpreter is for --to agent-spec", hint="no other format names the model that runs it")
     data, file = files.read(workflow)
-    text = _written(_parsed(data, file, source, bound), to, interpreter or DEFAULT_MODEL)
+    text = _written(_parsed(data, file, source, bound), to, workflow, interpreter or DEFAULT_MODEL)
     if output is None:
         sys.stdout.write(text)
         return
@@ -117,12 +117,12 @@ def _parsed(data: bytes, file: str, source: str, bound: int | None) -> "Workflow
     return document.parse(data, file).workflow
 
 
-def _written(workflow: "Workflow", to: str, interpreter: str) -> str:
+def _written(workflow: "Workflow", to: str, name: str, interpreter: str) -> str:
     if to == "agent-spec":
         from autoflow.cli import files
         from autoflow.language.agent_spec_out import text_of, to_agent_spec
 
-        cards = files.cards_of(files.STDIN, [], {step.operator for step in workflow.steps})
+        cards = files.cards_of(name, [], {step.operator for step in workflow.steps})
         return text_of(to_agent_spec(workflow, cards, model=interpreter))
     if to == "core":
         from autoflow.language.core_text import dump_core
