@@ -7,7 +7,7 @@ a prompt or an edge since. What a workflow has no step for is an error that name
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from autoflow.core.json import Json
 from autoflow.core.workflow import DEFAULT_OPERATOR, Step, Workflow
@@ -33,6 +33,8 @@ _SHAPES: Mapping[str, type] = {
     "mapping": dict,
     "reducers": dict,
     "from_branch": str,
+    "tool": dict,
+    "subflow": dict,
 }
 _META_SHAPES: Mapping[str, Any] = {
     "instruction": str,
@@ -79,20 +81,18 @@ def from_agent_spec(text: str | bytes, file: str | None = None) -> AgentSpecImpo
 
 
 def _parsed(text: str, file: str | None) -> Any:
+    import yaml
+
     try:
         if text.lstrip().startswith("{"):
             return json.loads(text)
-        import yaml
-
         # Bounds depth and what aliases stand for, as for a workflow's own file.
         compose(text, file)
         return yaml.safe_load(text)
     except RecursionError as error:
         raise AgentSpecError("the text is nested too deep", file=file) from error
-    except Exception as error:
-        if isinstance(error, ValueError) or type(error).__module__.startswith("yaml"):
-            raise AgentSpecError(f"the text is neither JSON nor YAML: {error}", file=file) from error
-        raise
+    except (ValueError, yaml.YAMLError) as error:
+        raise AgentSpecError(f"the text is neither JSON nor YAML: {error}", file=file) from error
 
 
 def _flow(value: Any, file: str | None) -> Component:
@@ -382,7 +382,7 @@ class _Reader:
         if before is not None:
             stated = _properties(before, "outputs")[0].get("enum")
             # JSON objects have no order of their own; the model is shown the labels in this one.
-            if isinstance(stated, list) and set(stated) == set(labels):
+            if isinstance(stated, list) and len(stated) == len(labels) and all(label in stated for label in labels):
                 labels = stated
         missing = [label for label in labels if mapping[label] not in ways]
         if missing:
@@ -525,7 +525,7 @@ class _Reader:
     def _named(self, node: Component) -> str:
         return repr(node.get("name") or node.get("id"))
 
-    def _fail(self, message: str, hint: str | None = None) -> Any:
+    def _fail(self, message: str, hint: str | None = None) -> NoReturn:
         raise AgentSpecError(message, file=self._file, hint=hint)
 
 

@@ -168,7 +168,10 @@ def test_prompts_insert_what_is_connected_and_nothing_else(workflow: Workflow) -
             assert all((identity, title) in fed or "default" in item for title, item in inputs.items())
 
 
-_PLACES = json.loads(text_of(to_agent_spec(document.load(FOLDER / "summarise_document.yaml").workflow)))
+_FLOWS = [
+    json.loads(text_of(to_agent_spec(document.load(FOLDER / f"{name}.yaml").workflow)))
+    for name in ("summarise_document", "review_until_accepted")
+]
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -177,9 +180,15 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(_paths(_PLACES)[1:]), st.sampled_from([None, 5, "x", [], {}, [1], {"$component_ref": []}, True]))
-def test_damaged_flow_is_refused_or_read_but_never_breaks_the_reader(path: tuple[Any, ...], value: Any) -> None:
-    flow = copy.deepcopy(_PLACES)
+@given(
+    st.sampled_from([(flow, path) for flow in _FLOWS for path in _paths(flow)[1:]]),
+    st.sampled_from([None, 5, "x", [], {}, [1], [[1]], {"$component_ref": []}, True]),
+)
+def test_damaged_flow_is_refused_or_read_but_never_breaks_the_reader(
+    place_in: tuple[Any, tuple[Any, ...]], value: Any
+) -> None:
+    whole, path = place_in
+    flow = copy.deepcopy(whole)
     place = flow
     for key in path[:-1]:
         place = place[key]
