@@ -21,7 +21,7 @@ from autoflow.bench_report import BenchReport, Explained, Outcome, Row, Seconds,
 from autoflow.benchmarks import held_out
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.budget import Budget
-from autoflow.core.json import Json
+from autoflow.core.json import Json, digest
 from autoflow.core.model import Model, Sampling
 from autoflow.core.score import ChecksFirst
 from autoflow.core.strategy import TaskResult
@@ -29,6 +29,8 @@ from autoflow.core.task import Task
 from autoflow.core.workflow import Workflow
 from autoflow.errors import UnknownNameError, UsageError
 from autoflow.executors.recipe import CARRIED, Executor, Office, Recipe
+from autoflow.interpreter.checkpoint import Checkpointer, Kept
+from autoflow.interpreter.checkpoint import opener as open_checkpointer
 from autoflow.interpreter.run import Interpreter
 from autoflow.interpreter.settings import Settings
 from autoflow.objective.desk import Desk, Role
@@ -97,6 +99,10 @@ class BenchConfig:
 
     rescored: str | None = None
     """Name of the run whose traces are judged anew, where no workflow is run."""
+
+    checkpointer: Checkpointer | None = None
+    """Where each task's states are kept while it runs, so that a killed run goes on in mid-task; `None`: nowhere. May
+    change between sittings. Workers need "postgres"."""
 
     writing: Writing | None = None
     """Who writes a workflow for each task; epochs are independent drafts. `None`: one workflow is run on all."""
@@ -202,16 +208,28 @@ async def bench(
                 stack.push_async_callback(opened[key].aclose)
             return opened[key]
 
+        checkpoints: tuple[Checkpointer, str] | None = None
+        saver = None
+        if config.checkpointer is not None:
+            if config.checkpointer == "sqlite" and executor is not None:
+                raise UsageError("workers cannot share a checkpoint file", hint="take --checkpointer postgres")
+            # Another run in this very place, earlier or later, is not this one.
+            checkpoints = (config.checkpointer, digest([str(path.absolute()), run.ledger.events()[0].created]))
+            opened_saver = open_checkpointer(config.checkpointer, path / "checkpoints.sqlite")
+            saver = await stack.enter_async_context(opened_saver)
         runner: Runner
         if isinstance(model, Traces):
             runner = model
         else:
-            runner = Interpreter(
+            interpreter = Interpreter(
                 Metered(model, run.ledger, meter, desk=desk),
                 {**library(), **benchmark.operators},
-                replace(config.settings, seed=config.seed),
+                _settled(config),
                 open_model=open_metered,
             )
+            runner = interpreter
+            if saver is not None and checkpoints is not None:
+                runner = Kept(interpreter, saver, checkpoints[1])
             if config.writing is not None:
                 generator = open_metered(config.writing.generator, "generator")
                 runner = Writer(config.writing, generator, runner, benchmark, seed=config.seed, on_workflow=save)
@@ -221,7 +239,7 @@ async def bench(
                 raise ValueError("recorded traces are judged in this process")
             office = Office(desk, run.ledger, price, save)
             drawer = await stack.enter_async_context(
-                executor.at_work(_recipe(config, workflow, benchmark, path), office)
+                executor.at_work(_recipe(config, workflow, benchmark, path, checkpoints), office)
             )
         objective = Objective(
             benchmark.name,
@@ -264,7 +282,18 @@ async def bench(
         return report
 
 
-def _recipe(config: BenchConfig, workflow: Workflow, benchmark: Benchmark, folder: Path) -> Recipe:
+def _settled(config: BenchConfig) -> Settings:
+    settings = replace(config.settings, seed=config.seed)
+    return settings if config.checkpointer is None else replace(settings, durability="sync")
+
+
+def _recipe(
+    config: BenchConfig,
+    workflow: Workflow,
+    benchmark: Benchmark,
+    folder: Path,
+    checkpoints: tuple[Checkpointer, str] | None,
+) -> Recipe:
     return Recipe(
         workflow=workflow,
         benchmark=config.benchmark,
@@ -272,8 +301,9 @@ def _recipe(config: BenchConfig, workflow: Workflow, benchmark: Benchmark, folde
         options=config.options,
         fingerprint=benchmark.fingerprint,
         interpreter=config.interpreter,
-        settings=replace(config.settings, seed=config.seed),
+        settings=_settled(config),
         seed=config.seed,
+        checkpoints=checkpoints,
         writing=config.writing,
         folder=folder.absolute(),
         working_folder=Path.cwd(),

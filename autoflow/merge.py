@@ -25,7 +25,16 @@ from autoflow.shard import Shard
 from autoflow.summary import count
 from autoflow.zero_shot import PLACEHOLDER, Writing
 
-_OF_A_SITTING = ("config.yaml", "ledger.sqlite", "report.json", "report.txt", "timing.json", "log", "lock")
+_OF_A_SITTING = (
+    "config.yaml",
+    "ledger.sqlite",
+    "checkpoints.sqlite",
+    "report.json",
+    "report.txt",
+    "timing.json",
+    "log",
+    "lock",
+)
 """What a run folder has of its own; all else in it belongs to tasks, and goes into the merged folder."""
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import json
+import sqlite3
 import subprocess
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from autoflow.core.task import Task
 from autoflow.core.trace import Trace
 from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import ProviderError, RunError, UnknownNameError, UsageError
+from autoflow.executors.local import Processes
+from autoflow.models.options import ModelOptions
 
 WORKFLOW = Workflow(
     "two steps",
@@ -442,4 +446,33 @@ def test_run_killed_at_random_moments_repeats_no_recorded_call_and_reports_the_s
     # The kills hit a run at work, not only its start.
     assert killed >= 3
     assert partial >= 3
+    assert _files(tmp_path / "run") == _files(tmp_path / "whole")
+
+
+async def test_states_kept_in_a_file_change_nothing_and_are_forgotten(tmp_path: Path) -> None:
+    await _bench(tmp_path / "plain")
+    kept = replace(CONFIG, checkpointer="sqlite")
+    await _bench(tmp_path / "run", config=kept)
+    assert _files(tmp_path / "run") == _files(tmp_path / "plain")
+    with closing(sqlite3.connect(tmp_path / "run" / "checkpoints.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
+    # The sittings of one run may differ in it.
+    model = Echo()
+    await _bench(tmp_path / "run", model)
+    assert model.asked == 0
+    with pytest.raises(UsageError, match="workers cannot share a checkpoint file"):
+        await _bench(tmp_path / "workers", config=kept, executor=Processes(2, ModelOptions()))
+
+
+async def test_a_task_that_met_a_fault_goes_on_after_its_last_finished_step(tmp_path: Path) -> None:
+    kept = replace(CONFIG, checkpointer="sqlite")
+    await _bench(tmp_path / "whole")
+    model = Echo()
+    model.down = {"Answer."}
+    report = await _bench(tmp_path / "run", model, config=kept)
+    assert report.unscored == 10
+    asked = model.asked
+    model.down = set()
+    await _bench(tmp_path / "run", model, config=kept)
+    assert model.asked - asked == 10
     assert _files(tmp_path / "run") == _files(tmp_path / "whole")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autoflow.executors.recipe import Executor
     from autoflow.improve import Gate
     from autoflow.improve.front import Objective
+    from autoflow.interpreter.checkpoint import Checkpointer
     from autoflow.interpreter.settings import Settings
     from autoflow.models.options import ModelOptions
     from autoflow.models.shared import Shared
@@ -76,6 +77,22 @@ def executor(name: str, workers: int | None, options: "ModelOptions") -> "Execut
         ray_cluster.load()
         return ray_cluster.RayCluster(options, workers, say)
     raise UnknownNameError("executor", name, ["local", "ray"])
+
+
+def checkpointer(name: str | None) -> "Checkpointer | None":
+    """The checkpointer of that name.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
+    from autoflow.interpreter.checkpoint import Checkpointer
+
+    for known in get_args(Checkpointer):
+        if known == name:
+            return cast("Checkpointer", known)
+    if name is not None:
+        raise UnknownNameError("checkpointer", name, list(get_args(Checkpointer)))
+    return None
 
 
 def pricer(options: "ModelOptions") -> "Callable[[str, int, int], float | None]":

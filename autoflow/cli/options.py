@@ -78,6 +78,15 @@ Workers = Annotated[
         help="Processes that run tasks. Default: local, none but this; ray, one for each CPU of the cluster.",
     ),
 ]
+CheckpointerName = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpointer",
+        metavar="sqlite|postgres",
+        help="Keep the state of what is under way after each step, and resume there: in a file, or in the PostgreSQL "
+        "database of AUTOFLOW_POSTGRES_DSN (extra `postgres`).",
+    ),
+]
 MaxCost = Annotated[
     float | None,
     typer.Option("--max-cost", metavar="USD", help="Stop before the calls cost more; needs a model of known price."),

@@ -40,7 +40,7 @@ async def _serve(connection: socket.socket) -> None:
         nonlocal worker
         if method == "begin":
             recipe, options = arguments
-            worker = Worker(recipe, options, link)
+            worker = await Worker.begun(recipe, options, link)
             return None
         assert method == "draw"  # noqa: S101  our own driver
         assert worker is not None  # noqa: S101  it begins first

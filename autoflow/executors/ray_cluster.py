@@ -396,7 +396,7 @@ class WorkerActor:
         with suppress(OSError):
             os.chdir(recipe.working_folder)
         try:
-            self._worker = Worker(recipe, options, _ToDesk(desk, name))
+            self._worker = await Worker.begun(recipe, options, _ToDesk(desk, name))
         except Exception as error:  # noqa: BLE001  boundary: the driver raises it
             return "raised", portable(error)
         return "gave", None

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from autoflow.core.json import Json
 from autoflow.core.workflow import Workflow
+from autoflow.interpreter.checkpoint import Checkpointer
 from autoflow.interpreter.settings import Settings
 from autoflow.objective.desk import Desk
 from autoflow.objective.drawing import Drawer
@@ -43,6 +44,9 @@ class Recipe:
     """With the run's seed."""
 
     seed: int
+    checkpoints: tuple[Checkpointer, str] | None
+    """Where each task's states are kept while it runs, and what tells this run's from those of others."""
+
     writing: Writing | None
     folder: Path
     """The run's, absolute: a scorer that leaves files writes below it."""

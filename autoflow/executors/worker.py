@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from autoflow.benchmarks import loader
 from autoflow.core.model import Model, Reply, Request
@@ -13,6 +14,7 @@ from autoflow.core.task import Task
 from autoflow.core.trace import Failure, Trace
 from autoflow.errors import DataError
 from autoflow.executors.recipe import Recipe
+from autoflow.interpreter.checkpoint import Kept, open_postgres
 from autoflow.interpreter.run import Interpreter
 from autoflow.models.factory import open_model
 from autoflow.models.limit import Outcome
@@ -26,6 +28,9 @@ from autoflow.operators.library import library
 from autoflow.runs import serial
 from autoflow.runs.secrets import blotter
 from autoflow.zero_shot import Writer
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 T = TypeVar("T")
 
@@ -45,16 +50,12 @@ class Way(Protocol):
 class Worker:
     """Draws as the recipe says."""
 
-    def __init__(self, recipe: Recipe, options: ModelOptions, way: Way) -> None:
-        """Load the benchmark and open the interpreter.
-
-        Raises:
-            DataError: If what lies here under the benchmark's name is not what the driver has.
-            AutoflowError: As for a run without workers: no such benchmark, model or key.
-        """
+    def __init__(
+        self, recipe: Recipe, options: ModelOptions, way: Way, saver: "BaseCheckpointSaver[Any] | None"
+    ) -> None:
+        """`begun` makes it."""
         self._recipe = recipe
-        for name, value in recipe.variables.items():
-            os.environ.setdefault(name, value)
+        self._open = AsyncExitStack()
         benchmark = loader.load(recipe.benchmark, scorer=recipe.scorer, options=recipe.options)
         if benchmark.fingerprint != recipe.fingerprint:
             raise DataError(
@@ -72,12 +73,16 @@ class Worker:
         def at_desk(spec: str, role: Role = "interpreter") -> Model:
             return AtDesk(self._models(spec), desk, role=role)
 
-        runner: Runner = Interpreter(
+        interpreter = Interpreter(
             at_desk(recipe.interpreter),
             {**library(), **benchmark.operators},
             recipe.settings,
             open_model=at_desk,
         )
+        runner: Runner = interpreter
+        if recipe.checkpoints is not None:
+            assert saver is not None  # noqa: S101  as `begun` sees to
+            runner = Kept(interpreter, saver, recipe.checkpoints[1])
         if recipe.writing is not None:
             runner = Writer(
                 recipe.writing,
@@ -89,6 +94,25 @@ class Worker:
             )
         self._here = Here(runner, ready(benchmark.scorer, at_desk, recipe.folder))
 
+    @classmethod
+    async def begun(cls, recipe: Recipe, options: ModelOptions, way: Way) -> "Worker":
+        """Load the benchmark and open the interpreter.
+
+        Raises:
+            DataError: If what lies here under the benchmark's name is not what the driver has.
+            AutoflowError: As for a run without workers: no such benchmark, model, key or database.
+        """
+        for name, value in recipe.variables.items():
+            os.environ.setdefault(name, value)
+        async with AsyncExitStack() as open_:
+            saver = None
+            if recipe.checkpoints is not None:
+                # The driver has made the tables.
+                saver = await open_.enter_async_context(open_postgres(make=False))
+            worker = cls(recipe, options, way, saver)
+            worker._open = open_.pop_all()
+        return worker
+
     async def draw(self, task: Task, sample: int) -> Drawn:
         """As `autoflow.objective.drawing.Drawer.draw`; what leaves this process holds none of its secrets."""
         drawn = await self._here.draw(self._recipe.workflow, task, sample)
@@ -99,8 +123,9 @@ class Worker:
         )
 
     async def aclose(self) -> None:
-        """Close the models."""
+        """Close what it has open."""
         await self._models.__aexit__(None, None, None)
+        await self._open.aclose()
 
 
 def _blotted(kind: type[T], value: T, blot: Callable[[str], str]) -> T:

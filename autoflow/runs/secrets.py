@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 BLOT = "***"
 
-_SECRET_NAME = re.compile(r"(?i)(^|_)(api_?key|key|token|secret|password|passwd|credentials?|auth|bearer|pat)(_|$)")
+_SECRET_NAME = re.compile(r"(?i)(^|_)(api_?key|key|token|secret|password|passwd|credentials?|auth|bearer|pat|dsn)(_|$)")
 _NO_SECRET_NAME = re.compile(r"(?i)_(env|file|path|url|id|name|limit|count|sock|program)$")
 
 _LEAST = 8

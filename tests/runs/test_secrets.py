@@ -12,7 +12,8 @@ nothing = blotter({})
 
 
 @pytest.mark.parametrize(
-    "name", ["OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "MY_KEY", "token", "SECRET_STUFF"]
+    "name",
+    ["OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "MY_KEY", "token", "SECRET_STUFF", "PG_DSN"],
 )
 def test_a_variable_named_like_a_secret_is_one(name: str) -> None:
     assert blotter({name: "correct horse"})("say correct horse twice") == f"say {BLOT} twice"

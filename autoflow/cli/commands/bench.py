@@ -93,6 +93,7 @@ def bench(
     concurrency: options.Concurrency = 8,
     executor: options.ExecutorName = "local",
     workers: options.Workers = None,
+    checkpointer: options.CheckpointerName = None,
     max_cost: options.MaxCost = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
@@ -162,6 +163,7 @@ def bench(
         budget=opening.budget(max_cost, max_tokens_total, max_calls, max_seconds),
         concurrency=concurrency,
         command=interrupt.without_secrets(command),
+        checkpointer=opening.checkpointer(checkpointer),
     )
     model_options = opening.model_options(base_url, seed, max_retries)
     price = opening.pricer(model_options)

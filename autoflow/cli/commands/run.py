@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoflow.core.trace import Failure, Trace
     from autoflow.core.workflow import Workflow
     from autoflow.interpreter.approval import Pause, Verdict
+    from autoflow.interpreter.checkpoint import Checkpointer
     from autoflow.interpreter.run import Interpreter
 
 INTERRUPTED = 130
@@ -57,6 +58,7 @@ def run(
         Path | None,
         typer.Option("--checkpoint", metavar="FILE", help="Keep the run in a file: the same command resumes it."),
     ] = None,
+    checkpointer: options.CheckpointerName = None,
     step: Annotated[
         bool, typer.Option("--step", help="Wait before each step: approve, edit, redirect, replace or stop.")
     ] = False,
@@ -76,7 +78,8 @@ def run(
     settings = opening.interpreter_settings(
         protocol, temperature=temperature, max_tokens=max_tokens, seed=seed, max_steps=max_steps
     )
-    if checkpoint is not None:
+    place = _place(checkpoint, opening.checkpointer(checkpointer))
+    if place is not None:
         # A person's run is kept before each step, not at the end.
         settings = replace(settings, durability="sync")
     open_model = opening.opener(opening.model_options(base_url, seed, max_retries))
@@ -91,18 +94,33 @@ def run(
             if step:
                 from autoflow.cli.steering import Steering
 
-                return await _carry_out(runner, program, given, checkpoint, Steering(program))
-            return await _carry_out(runner, program, given, checkpoint, _until(stop) if checkpoint else None)
+                return await _carry_out(runner, program, given, place, Steering(program))
+            return await _carry_out(runner, program, given, place, _until(stop) if place else None)
         finally:
             await runner.aclose()
             await model.aclose()
 
     with opening.unsafe_local(unsafe_local):
-        trace = interrupt.run(_work, command, at_once=checkpoint is None)
+        trace = interrupt.run(_work, command, at_once=place is None)
     _report(trace, program, interpreter, as_json)
     if trace.failure is None:
         return 0
-    return _failed(trace.failure, command if checkpoint else None)
+    return _failed(trace.failure, command if place else None)
+
+
+def _place(file: Path | None, kind: "Checkpointer | None") -> "tuple[Checkpointer, Path] | None":
+    """Where the run is kept; the file matters for SQLite alone."""
+    if kind == "postgres":
+        if file is not None:
+            raise UsageError(
+                "--checkpoint names a file, and --checkpointer postgres keeps no file", hint="leave one out"
+            )
+        return kind, Path()
+    if file is None:
+        if kind is not None:
+            raise UsageError("--checkpointer sqlite needs a file", hint="--checkpoint FILE")
+        return None
+    return "sqlite", file
 
 
 def _task(text: str | None, file: str | None, pairs: list[str], workflow: str, step: bool) -> "Task":
@@ -144,25 +162,27 @@ async def _carry_out(
     runner: "Interpreter",
     program: "Workflow",
     task: "Task",
-    checkpoint: Path | None,
+    place: "tuple[Checkpointer, Path] | None",
     approve: "Callable[[Pause], Awaitable[Verdict]] | None",
 ) -> "Trace":
     from autoflow.cli.steps import Steps
     from autoflow.core.json import digest
 
-    if checkpoint is None:
+    if place is None:
         return await runner.run(program, task, on_event=Steps(), approve=approve)
     from autoflow.cli.output import say
-    from autoflow.interpreter.checkpoint import open_checkpoints, thread_status
+    from autoflow.interpreter.checkpoint import opener, thread_status
 
     # Everything that makes it this run: another task, model or protocol in the same file is another run.
     thread = digest([program.fingerprint(), task.id, runner.model.name, runner.settings.protocol])[:16]
-    async with open_checkpoints(checkpoint) as saver:
+    kind, file = place
+    name = "the database" if kind == "postgres" else str(file)
+    async with opener(kind, file) as saver:
         status = await thread_status(saver, thread)
         if status == "unfinished":
-            say(f"resuming from {checkpoint}")
+            say(f"resuming from {name}")
         elif status == "finished":
-            say(f"this run ended before; its answer is in {checkpoint}")
+            say(f"this run ended before; its answer is in {name}")
         return await runner.run(program, task, on_event=Steps(), thread=thread, checkpointer=saver, approve=approve)
 
 
