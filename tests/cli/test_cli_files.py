@@ -290,6 +290,18 @@ def test_convert_writes_to_stdout_and_takes_formats_by_name(
     assert main(["convert", "--to", "json", "sound.yaml"]) == 2
 
 
+def test_convert_minds_no_interpreter_that_is_set_for_all_commands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    Path("autoflow.toml").write_text('[defaults]\ninterpreter = "openai/x"\n')
+    assert main(["convert", "sound.yaml"]) == 0
+    monkeypatch.setenv("AUTOFLOW_INTERPRETER", "openai/y")
+    assert main(["convert", "sound.yaml"]) == 0
+    assert main(["convert", "sound.yaml", "--interpreter", "openai/z"]) == 2
+    assert "--interpreter is for --to agent-spec" in capsys.readouterr().err
+
+
 def test_convert_keeps_an_existing_file_unless_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "flow.txt", "--output", "sound.yaml"]) == 2
     assert "--overwrite" in capsys.readouterr().err

@@ -28,6 +28,7 @@ app = new_app()
     )
 )
 def convert(
+    ctx: typer.Context,
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Workflow file; - is stdin.")],
     *,
     to: Annotated[
@@ -75,7 +76,9 @@ def convert(
     source = source or _by_suffix(workflow)
     if to is None:
         to = _by_suffix(str(output)) if output else ("core" if source == "yaml" else "yaml")
-    if interpreter is not None and to != "agent-spec":
+    # One that is set for all commands, in the environment or in autoflow.toml, does no harm where it has no meaning.
+    typed = getattr(ctx.get_parameter_source("interpreter"), "name", None) == "COMMANDLINE"
+    if typed and to != "agent-spec":
         raise UsageError("--interpreter is for --to agent-spec", hint="no other format names the model that runs it")
     data, file = files.read(workflow)
     text = _written(_parsed(data, file, source, bound), to, workflow, interpreter or DEFAULT_MODEL)

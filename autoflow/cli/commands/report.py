@@ -53,4 +53,4 @@ def report(
             return
         file = output or path / f"report.{form}"
         write.whole(file, parts)
-    say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
+    say(f"wrote {file} ({file.stat().st_size / 1e6:.2f} MB)")

@@ -196,8 +196,11 @@ def _report(trace: "Trace", program: "Workflow", interpreter: str, as_json: bool
             spend = spend.plus(call.usage, cached=call.cached)
     cost = "" if spend.usd == 0 else f", ${spend.usd:.4f}"
     counted = "" if not spend.uncounted else f" ({spend.uncounted} calls uncounted)"
-    steps, calls = len(trace.steps), len(trace.calls)
-    say(f"{steps} steps, {calls} calls, {spend.tokens} tokens{counted}, {trace.seconds:.1f} s{cost}")
+    steps, calls = (
+        f"{count} {name}{'' if count == 1 else 's'}"
+        for name, count in (("step", len(trace.steps)), ("call", len(trace.calls)))
+    )
+    say(f"{steps}, {calls}, {spend.tokens} tokens{counted}, {trace.seconds:.1f} s{cost}")
     if as_json:
         from dataclasses import asdict
 
