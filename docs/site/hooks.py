@@ -52,7 +52,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     outside = {"index.md": ROOT / "README.md", "changelog.md": ROOT / "CHANGELOG.md"}
     outside |= {_place(path): path for path in (ROOT / "benchmarks").rglob("*.md")}
     for place, path in outside.items():
-        files.append(File.generated(config, place, content=path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        if place == "index.md":
+            text = text.replace("](docs/", "](")
+        files.append(File.generated(config, place, content=text))
     files.append(File.generated(config, "reference/commands.md", content=command_reference.page()))
     return files
 
