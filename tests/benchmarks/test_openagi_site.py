@@ -334,7 +334,7 @@ def test_reproduce_runs_the_published_experiment_for_every_seed(
     assert (tmp_path / "run" / "seed-1" / "report.json").is_file()
     assert main(command) == 0
     shown = capsys.readouterr()
-    assert shown.err.startswith("estimate: nothing to do, ")
+    assert "2 seeds; the estimate is of the first\nestimate: nothing to do, " in shown.err
     assert "Published: AutoFlow (arXiv:2407.12821)" in shown.out
     assert "Comparable: no. " in shown.out
     assert json.loads((tmp_path / "run" / "report.json").read_text())["cells"] == document["cells"]

@@ -18,7 +18,7 @@ from autoflow.core.json import canonical
 from autoflow.core.operator import Invocation, Operator
 from autoflow.language import document
 
-DATA = os.environ.get("AUTOFLOW_DATA")
+DATA = os.environ.get("AUTOFLOW_DATA") or None
 
 
 @pytest.fixture(scope="module")

@@ -256,6 +256,8 @@ def reproduce(
     folder = Path(run) if run is not None else run_path(experiment, loaded)
     chosen = tasks_of(first.bench, everything)
     first_folder = folder / f"seed-{experiment.seeds[0]}"
+    if len(experiment.seeds) > 1:
+        say(f"{len(experiment.seeds)} seeds; the estimate is of the first")
     if reporting.estimated(of_matrix(first, loaded, chosen, price, folder=first_folder), estimate, as_json):
         return 0
 
