@@ -12,6 +12,7 @@ from autoflow.core.json import Json
 from autoflow.core.model import Model, Reply, Request
 from autoflow.core.strategy import Trial
 from autoflow.core.workflow import Workflow
+from autoflow.errors import AutoflowError
 from autoflow.improve import Collaborators, ImproveConfig, ImproveEvent, improve
 from autoflow.runs.ledger import Ledger
 from autoflow.statistics import mean_interval
@@ -158,6 +159,8 @@ async def search(
     # Also what was run for a round that came to nothing.
     counts[last] = _evaluations(ledger)
     await look(last, ask=True)
+    if not points:
+        raise AutoflowError(f"{contender.label}, seed {config.seed}: nothing was scored; {report.stopped}")
     leader = best(trials)
     shown = None
     if leader is not None and leader.validation is not None:

@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--train-limit", type=int)
     parser.add_argument("--validation-limit", type=int)
     parser.add_argument("--test-limit", type=int)
+    parser.add_argument("--concurrency", type=int, default=8, help="task runs at once")
     parser.add_argument("--max-tokens", type=int, default=256, help="of the interpreter's replies")
     parser.add_argument("--max-steps", type=int, default=20, help="of one run of a workflow")
     parser.add_argument("--max-cost", type=float)
@@ -264,6 +265,7 @@ def main() -> None:
             train_limit=asked.train_limit,
             validation_limit=asked.validation_limit,
             test_limit=asked.test_limit,
+            concurrency=asked.concurrency,
         )
         found = asyncio.run(measured(contenders, base, asked.seeds, budget, asked.out / "runs"))
         name = f"table-{asked.benchmark}"

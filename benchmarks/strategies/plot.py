@@ -1,11 +1,18 @@
 """Two small drawings as SVG: lines of what was reached at what cost, and bars with intervals. No library is needed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
 COLOURS = ("#0b6e4f", "#c1121f", "#1d3557", "#e09f3e", "#7b2cbf", "#5c677d", "#8a5a44", "#0096c7")
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 220, 30, 60
+
+
+def _rounded(most: float) -> float:
+    """The least of 1, 2, 2.5 and 5 times a power of ten that is not below it: its fifths are short to write."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= most * (1 - 1e-9))
 
 
 def _frame(title: str, x_label: str, y_label: str, x_most: float, y_most: float) -> list[str]:
@@ -21,10 +28,10 @@ def _frame(title: str, x_label: str, y_label: str, x_most: float, y_most: float)
     for part in range(6):
         y = _TOP + plot_height * (1 - part / 5)
         lines.append(f'<path d="M{_LEFT} {y:.1f}h{plot_width}" stroke="#ddd"/>')
-        lines.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{y_most * part / 5:.3g}</text>')
+        lines.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{y_most * part / 5:g}</text>')
         if x_most:
             x = _LEFT + plot_width * part / 5
-            lines.append(f'<text x="{x:.1f}" y="{_HEIGHT - 40}" text-anchor="middle">{x_most * part / 5:.4g}</text>')
+            lines.append(f'<text x="{x:.1f}" y="{_HEIGHT - 40}" text-anchor="middle">{x_most * part / 5:g}</text>')
     return lines
 
 
@@ -35,7 +42,7 @@ def lines(
     series: Mapping[str, Sequence[tuple[float, float]]],
 ) -> str:
     """Step lines, y from 0 to 1, one a name."""
-    x_most = max((x for points in series.values() for x, _ in points), default=1.0)
+    x_most = _rounded(max((x for points in series.values() for x, _ in points), default=1.0))
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     drawn = _frame(title, x_label, y_label, x_most, 1.0)
     for index, (name, points) in enumerate(series.items()):
@@ -52,7 +59,7 @@ def lines(
 
 def bars(title: str, y_label: str, values: Mapping[str, tuple[float, float, float]]) -> str:
     """A bar a name with its interval: value, low, high."""
-    most = max((high for _, _, high in values.values()), default=1.0) or 1.0
+    most = _rounded(max((high for _, _, high in values.values()), default=1.0) or 1.0)
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     drawn = _frame(title, "", y_label, 0, most)
     each = width / max(1, len(values))
