@@ -201,8 +201,8 @@ class Evidence:
 
 
 def pictures(folder: Path) -> Sequence[Path]:
-    """Pictures that the run left, for image tasks."""
-    return sorted(path for path in folder.rglob("*.png") if path.is_file())
+    """Pictures that the run left, for image tasks; its own report drawn as one is not among them."""
+    return sorted(path for path in folder.rglob("*.png") if path.is_file() and path != folder / "report.png")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

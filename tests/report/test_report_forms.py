@@ -149,3 +149,11 @@ def test_the_command_writes_into_the_run_and_finds_it_by_name(
     assert capsys.readouterr().out.startswith("# one\n")
     assert main(["report", "two"]) == 2
     assert "there are: one" in capsys.readouterr().err
+
+
+def test_pictures_of_the_run_are_shown_and_its_own_drawing_is_not(run: Path) -> None:
+    (run / "made").mkdir()
+    for name in ("report.png", "made/report.png", "made/denoised.png"):
+        (run / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    _, data = _page(run)
+    assert [item["name"] for item in data["pictures"]] == ["made/denoised.png", "made/report.png"]
