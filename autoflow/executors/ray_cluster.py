@@ -11,6 +11,7 @@ they start as soon as a node has room.
 import asyncio
 import itertools
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -43,6 +44,8 @@ STOP_S = 10.0
 _AT_ONCE = 10_000
 # Methods of an actor under way at once, most of them waiting. Ray's own limit, 1,000, would let calls that wait for a
 # turn keep out those that give theirs back.
+
+_ANSWER_S = 10.0
 
 _STORE_BYTES = 256 * 2**20
 # Shared memory of a cluster that is started here: traces are small, and Ray's default is a third of the machine.
@@ -105,13 +108,18 @@ def load() -> Any:
 
 def _connect(ray: Any, workers: int | None) -> bool:
     quiet = {"configure_logging": False, "log_to_driver": False}
+    address = os.environ.get("RAY_ADDRESS", "")
+    _check(address)
     try:
         ray.init(address="auto", **quiet)
+    except ray.exceptions.AuthenticationError as error:
+        raise WorkerError(
+            f"the Ray cluster wants another token: {str(error).splitlines()[0]}",
+            hint="every machine needs the first one's ~/.ray/auth_token, and RAY_AUTH_MODE=token",
+        ) from error
     except ConnectionError as error:
-        if (address := os.environ.get("RAY_ADDRESS")) is not None:
-            raise WorkerError(
-                f"no Ray cluster answers at RAY_ADDRESS={address}", hint="start one: ray start --head"
-            ) from error
+        if address:
+            raise WorkerError(f"what listens at RAY_ADDRESS={address} is no Ray cluster") from error
         ray.init(
             address="local",
             num_cpus=workers,
@@ -121,6 +129,19 @@ def _connect(ray: Any, workers: int | None) -> bool:
             **quiet,
         )
     return True
+
+
+def _check(address: str) -> None:
+    """Makes sure that something listens where the environment says: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "://" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+    except OSError as error:
+        raise WorkerError(
+            f"no Ray cluster answers at RAY_ADDRESS={address}", hint="start one: ray start --head"
+        ) from error
 
 
 # The driver's side

@@ -153,3 +153,14 @@ def test_a_node_with_another_benchmark_is_refused(cluster: Any, capsys: pytest.C
             assert main(_ray(server, "runs/one")) == 2
         assert server.calls == 0
     assert "is not the driver's; data, code or scorer differ" in capsys.readouterr().err
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.2:1")
+    with serve(replies=[answer]) as server:
+        assert main(_ray(server, "runs/one")) == 2
+    assert "no Ray cluster answers at RAY_ADDRESS=127.0.0.2:1" in capsys.readouterr().err
