@@ -23,7 +23,7 @@ TUTORIALS = (
 )
 # In the order of reading; one that is missing here comes last.
 
-_NAMED = re.compile(r"(?<!\[)`((?:docs|benchmarks)/[\w/.-]+\.md|CHANGELOG\.md)`(?!\])")
+_NAMED = re.compile(r"(?<!\[)`((?:docs|benchmarks)/[\w/.-]+\.md|README\.md|CHANGELOG\.md)`(?!\])")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = re.compile(
     r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//[^\s\"'>]+", re.IGNORECASE
@@ -100,8 +100,8 @@ def _place(path: Path) -> str:
 
 
 def _site_place(named: str) -> str:
-    if named == "CHANGELOG.md":
-        return "changelog.md"
+    if named in ("README.md", "CHANGELOG.md"):
+        return {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}[named]
     return named.removeprefix("docs/") if named.startswith("docs/") else _place(ROOT / named)
 
 
