@@ -70,7 +70,10 @@ def load_model(config: TrainConfig) -> Any:
         return model
     from peft import PeftModel
 
-    return _opened(PeftModel, config.adapter, model, is_trainable=True)
+    adapted = _opened(PeftModel, config.adapter, model, is_trainable=True)
+    # Its configuration has the base's name; in a checkpoint, peft would ask the hub for a model of that name.
+    adapted.peft_config["default"].base_model_name_or_path = place_of(config.model)
+    return adapted
 
 
 def fresh_adapter(lora: Lora) -> Any:

@@ -387,7 +387,9 @@ class _Sitting:
         if lora:
             # Under the name that the configuration has, not the place where this machine keeps it.
             model.peft_config["default"].base_model_name_or_path = self._config.model
-        model.save_pretrained(str(weights), **({"selected_adapters": ["default"]} if lora else {}))
+        # No vocabulary is resized here; left to find out, peft would ask the hub for a model of the configuration's name.
+        only: dict[str, Any] = {"selected_adapters": ["default"], "save_embedding_layers": False} if lora else {}
+        model.save_pretrained(str(weights), **only)
         trainer.processing_class.save_pretrained(str(weights))
         # The library's card is a form that nobody has filled in; what there is to say is in the provenance.
         (weights / "README.md").unlink(missing_ok=True)

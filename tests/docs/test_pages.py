@@ -1,7 +1,7 @@
 """Every block of the README and of the guides works, in order, as a reader would type it.
 
 By default the models are scripted: commands, files and everything that does not depend on a model are checked. The slow
-tests type the same with the embedded model.
+tests type the same with the embedded model, and the page on training with a tiny one.
 """
 
 from pathlib import Path
@@ -56,6 +56,7 @@ def test_page_works_as_written(page: str, tmp_path: Path, monkeypatch: pytest.Mo
     _follow(page, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("training")
 def test_training_works_as_written_with_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("torch", "trl", "peft"):
