@@ -387,7 +387,7 @@ class _Sitting:
         if lora:
             # Under the name that the configuration has, not the place where this machine keeps it.
             model.peft_config["default"].base_model_name_or_path = self._config.model
-        # No vocabulary is resized here; left to find out, peft would ask the hub for a model of the configuration's name.
+        # No vocabulary is resized here; left to find out, peft would ask the hub for a model of that name.
         only: dict[str, Any] = {"selected_adapters": ["default"], "save_embedding_layers": False} if lora else {}
         model.save_pretrained(str(weights), **only)
         trainer.processing_class.save_pretrained(str(weights))
