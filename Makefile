@@ -3,8 +3,8 @@
 ##   make test     all tests
 ##   make lint     ruff, mypy and the import contracts
 ##   make docs     the documentation as a site, in build/site
-##   make adapter     trains the embedded generator that is shipped (about 90 minutes on 2 cores)
-##   make train-env   adds what training needs; the tests of training then run too
+##   make adapter  trains the embedded generator that is shipped (about 90 minutes on 2 cores)
+##   make train-env  adds what training needs; the tests of training then run too
 ##   make test-train  these tests alone
 ##   make coverage fails under 90 % branch coverage of the parts that everything stands on
 ## Another Python: make PYTHON=python3.12 test
@@ -62,22 +62,29 @@ test-train: $(VENV)/.train weights
 # Each step is done once; interrupted training goes on where it was.
 ADAPTER := runs/adapter
 MADE_UP := --tasks 8 --decisions 8 --avoid openagi
+NONE_HELD_OUT := --validation-domains 0 --test-domains 0
 
 $(ADAPTER)/domains/README.md: | $(VENV)/.train
 	$(BIN)/autoflow synthesize $(@D) --domains 1200 --decision-domains 160 $(MADE_UP) --seed 1
 
 $(ADAPTER)/more/README.md: | $(VENV)/.train
-	$(BIN)/autoflow synthesize $(@D) --domains 200 --validation-domains 0 --test-domains 0 --decision-domains 30 \
-	  $(MADE_UP) --seed 2
+	$(BIN)/autoflow synthesize $(@D) --domains 200 $(NONE_HELD_OUT) --decision-domains 30 $(MADE_UP) --seed 2
 
 $(ADAPTER)/practice/README.md: | $(VENV)/.train
-	$(BIN)/autoflow synthesize $(@D) --domains 0 --validation-domains 0 --test-domains 0 --practice openagi --tasks 400 --seed 1
+	$(BIN)/autoflow synthesize $(@D) --domains 0 $(NONE_HELD_OUT) --practice openagi --tasks 400 --seed 1
 
-adapter: $(VENV)/.train weights $(ADAPTER)/domains/README.md $(ADAPTER)/more/README.md $(ADAPTER)/practice/README.md
+$(ADAPTER)/last/README.md: | $(VENV)/.train
+	$(BIN)/autoflow synthesize $(@D) --domains 36 $(NONE_HELD_OUT) --decision-domains 4 $(MADE_UP) --seed 3
+
+$(ADAPTER)/worded/README.md: | $(VENV)/.train
+	$(BIN)/autoflow synthesize $(@D) --domains 0 $(NONE_HELD_OUT) --worded openagi --practice openagi --tasks 120 --seed 3
+
+adapter: $(VENV)/.train weights $(patsubst %,$(ADAPTER)/%/README.md,domains more practice last worded)
 	$(BIN)/autoflow train sft adapters/autoflow-135m/first.yaml --run $(ADAPTER)/first
 	$(BIN)/autoflow train sft adapters/autoflow-135m/second.yaml --run $(ADAPTER)/second
+	$(BIN)/autoflow train sft adapters/autoflow-135m/third.yaml --run $(ADAPTER)/third
 	rm -rf $(ADAPTER)/packed
-	$(BIN)/autoflow adapters pack $(ADAPTER)/second/adapter $(ADAPTER)/packed
+	$(BIN)/autoflow adapters pack $(ADAPTER)/third/adapter $(ADAPTER)/packed
 	cp $(ADAPTER)/packed/* adapters/autoflow-135m/
 
 weights: $(VENV)/.embedded

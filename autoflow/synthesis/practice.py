@@ -1,7 +1,7 @@
-"""Tasks over a benchmark's own operators that are none of its tasks: what they ask for stands in its `practice.yaml`.
+"""Tasks over a benchmark's own operators that it does not hold out: what they ask for stands in its `practice.yaml`.
 
-Drawn are the defects of what is given, the form that is asked for, and the frame of the sentence. Nothing of the
-benchmark but its operators is read.
+Drawn are the defects of what is given, the form that is asked for, and the frame of the sentence. Tasks of the train
+split, which the file words too, come in several frames. Nothing of the benchmark but its operators is read.
 """
 
 import random
@@ -24,7 +24,7 @@ from autoflow.synthesis.world import Content, Domain, Effect, Goal, Input, Tool
 FILE = "practice.yaml"
 
 _LEAST_FREE = 0.1
-# Of the draws that come to a new goal, at the least; below, there are hardly any goals left.
+# Of the draws that come to something new, at the least; below, there is hardly anything left.
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,21 @@ class Wanted:
     make: Mapping[str, str]
     """Operator -> the words that it is there for, in the order in which they run."""
 
-    defects: bool
-    """Whether what is given may have any; `False`: the first input has none."""
+    defects: bool | Sequence[str]
+    """Whether what is given may have any; `False`: the first input has none. Names: the first has exactly these."""
+
+    ask: str = ""
+    """What a task that makes nothing asks for."""
+
+    form: str | None = None
+    """That is asked for, where it is not drawn."""
 
 
-def exercises(name: str, count: int, seed: int) -> Iterator[Exercise]:
-    """`count` exercises of the split `train`, no two with the same goal; fewer where there are not as many goals.
+def exercises(name: str, count: int, seed: int, *, train: bool = False) -> Iterator[Exercise]:
+    """`count` exercises of the split `train`, no two with the same goal; fewer where there are not as many.
+
+    Args:
+        train: Word the tasks of the benchmark's train split instead: no two have the same text.
 
     Raises:
         UsageError: If the benchmark has no such file.
@@ -52,20 +61,21 @@ def exercises(name: str, count: int, seed: int) -> Iterator[Exercise]:
     if not file.is_file():
         raise UsageError(f"benchmark {name!r} has no {FILE}", hint="--benchmark NAME takes its train tasks instead")
     benchmark = loader.load(name)
-    domain, kinds = _read(file, benchmark)
+    domain, kinds = _read(file, benchmark, "train" if train else "tasks")
     rng = random.Random(f"practice/{seed}/{name}")  # noqa: S311  no secret
-    seen: set[Goal] = set()
+    seen: set[Goal | str] = set()
     tried = 0
-    while len(seen) < count and len(seen) >= _LEAST_FREE * (tried - count):
+    while kinds and len(seen) < count and len(seen) >= _LEAST_FREE * (tried - count):
         tried += 1
-        wanted = rng.choice(kinds)
-        goal, text, reasons = _draw(domain, wanted, rng)
-        if goal in seen:
+        goal, text, reasons = _draw(domain, rng.choice(kinds), rng)
+        # There are few train tasks, so each comes in several sentences.
+        new = text if train else goal
+        if new in seen:
             continue
         plan = best_plan(domain, goal, max_steps=LIMITS.max_steps - 2)
         if not plan:
             continue
-        seen.add(goal)
+        seen.add(new)
         task = environment.task(f"{domain.id}/{len(seen)}", text, goal)
         yield Exercise(
             id=task.id,
@@ -83,30 +93,40 @@ def exercises(name: str, count: int, seed: int) -> Iterator[Exercise]:
 def _draw(domain: Domain, wanted: Wanted, rng: random.Random) -> tuple[Goal, str, dict[str, str]]:
     names = list(wanted.make)
     makers = [_tool(domain, name) for name in names]
+    types = makers[0].inputs if makers else tuple(wanted.given)
     inputs: list[Input] = []
     phrased: list[str] = []
     reasons = dict(wanted.make)
-    for place, (kind, called) in enumerate(zip(makers[0].inputs, wanted.given.values(), strict=True)):
-        there = [tool for tool in domain.tools if tool.effect == "repair" and tool.inputs == (kind,)]
-        marred = [tool for tool in there if rng.random() < 0.5] if wanted.defects or place else []
+    for place, (kind, called) in enumerate(zip(types, wanted.given.values(), strict=True)):
+        marred = _marred(domain, kind, wanted.defects if place == 0 else True, rng)
         reasons |= {tool.name: tool.value for tool in marred}
         inputs.append(Input(kind, tuple(tool.value for tool in marred)))
         phrased.append(" ".join([*(tool.value for tool in marred), called]))
     # A question is named after what it is about.
     order = sorted(range(len(inputs)), key=lambda place: list(wanted.given)[place] == "query")
-    content: Content = (names[0], tuple(range(len(inputs))))
+    content: Content = (names[0], tuple(range(len(inputs)))) if names else 0
     for name in names[1:]:
         content = (name, (content,))
-    output = makers[-1].output
-    usual = domain.forms.get(output)
-    others = [tool for tool in domain.tools if tool.effect == "form" and tool.output == output]
-    tool = rng.choice([*others, None]) if others else None
-    form = usual if tool is None else tool.value
-    if tool is not None:
-        reasons[tool.name] = f"in {form}"
-    wish = wanted.make[names[-1]] + ("" if form is None else f" in {form}")
+    output = makers[-1].output if makers else types[0]
+    form = _form(domain, output, rng) if wanted.form is None else wanted.form
+    reasons |= {tool.name: f"in {form}" for tool in domain.tools if tool.effect == "form" and tool.value == form}
+    wish = (wanted.make[names[-1]] if names else wanted.ask) + ("" if form is None else f" in {form}")
     text = phrases.one(rng, "tasks", "frames", given=" and ".join(phrased[place] for place in order), wish=wish)
     return Goal(tuple(inputs), content, output, form), text, reasons
+
+
+def _marred(domain: Domain, kind: str, defects: bool | Sequence[str], rng: random.Random) -> list[Tool]:
+    there = [tool for tool in domain.tools if tool.effect == "repair" and tool.inputs == (kind,)]
+    if isinstance(defects, bool):
+        return [tool for tool in there if rng.random() < 0.5] if defects else []
+    return [tool for tool in there if tool.value in defects]
+
+
+def _form(domain: Domain, output: str, rng: random.Random) -> str | None:
+    """The form that comes by itself, or one that a tool gives, each as likely."""
+    others = [tool.value for tool in domain.tools if tool.effect == "form" and tool.output == output]
+    usual = domain.forms.get(output)
+    return rng.choice([*others, usual]) if others else usual
 
 
 def _tool(domain: Domain, name: str) -> Tool:
@@ -115,14 +135,12 @@ def _tool(domain: Domain, name: str) -> Tool:
     return tool
 
 
-def _read(file: Path, benchmark: Benchmark) -> tuple[Domain, list[Wanted]]:
+def _read(file: Path, benchmark: Benchmark, part: str = "tasks") -> tuple[Domain, list[Wanted]]:
+    """The domain, and the kinds of tasks in one part of the file."""
     placed = places.read(file)
     try:
         effects, forms = dict(placed.value["effects"]), dict(placed.value["forms"])
-        kinds = [
-            Wanted(dict(item["given"]), dict(item["make"]), bool(item.get("defects", True)))
-            for item in placed.value["tasks"]
-        ]
+        kinds = [_wanted(item) for item in placed.value.get(part, ())]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: needs effects, forms and tasks, each of them with given and make: {error}") from error
     tools = [replace(tool, **_effect(effects.get(tool.name, {}))) for tool in map(_made, benchmark.operators.values())]
@@ -131,8 +149,18 @@ def _read(file: Path, benchmark: Benchmark) -> tuple[Domain, list[Wanted]]:
         if name not in known:
             raise placed.error(("effects", name), f"{benchmark.name} has no operator {name!r}")
     for number, wanted in enumerate(kinds):
-        _check(placed, ("tasks", number), wanted, known)
-    return Domain(f"practice-{benchmark.name}", tuple(tools), forms), kinds
+        _check(placed, (part, number), wanted, known)
+    return Domain(f"{'worded' if part == 'train' else 'practice'}-{benchmark.name}", tuple(tools), forms), kinds
+
+
+def _wanted(item: Mapping[str, Any]) -> Wanted:
+    return Wanted(
+        dict(item["given"]),
+        dict(item.get("make", {})),
+        item.get("defects", True),
+        item.get("ask", ""),
+        item.get("form"),
+    )
 
 
 def _made(operator: Any) -> Tool:
@@ -156,5 +184,5 @@ def _check(placed: places.PlacedYaml, at: tuple[str | int, ...], wanted: Wanted,
         if before is not None and tool.inputs != (before.output,):
             raise placed.error((*at, "make"), f"{name} does not take what {before.name} gives")
         before = tool
-    if before is None:
-        raise placed.error((*at, "make"), "names no operator")
+    if before is None and (not wanted.ask or len(wanted.given) != 1):
+        raise placed.error((*at, "make"), "names no operator, and there is no `ask` for the one thing that is given")

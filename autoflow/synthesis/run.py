@@ -36,6 +36,9 @@ class SynthesisConfig:
     practice: tuple[str, ...] = ()
     """Benchmarks over whose operators tasks are drawn that are none of theirs; `domains.tasks` over each."""
 
+    worded: tuple[str, ...] = ()
+    """Benchmarks whose train tasks are worded in several sentences; `domains.tasks` of each."""
+
     scope: Scope = "task"
     """Of benchmarks: a workflow for each train task, or one for them all."""
 
@@ -77,6 +80,7 @@ def _settled(config: SynthesisConfig) -> dict[str, Json]:
         "domains": asdict(config.domains),
         "benchmarks": list(config.benchmarks),
         "practice": list(config.practice),
+        "worded": list(config.worded),
         "scope": config.scope,
         "teacher": config.teacher,
         "samples": config.samples,
@@ -115,6 +119,8 @@ async def run(
         exercises += of_benchmark(name, config.scope)
     for name in config.practice:
         exercises += practice.exercises(name, config.domains.tasks, config.domains.seed)
+    for name in config.worded:
+        exercises += practice.exercises(name, config.domains.tasks, config.domains.seed, train=True)
     if not exercises:
         raise UsageError("nothing is asked for", hint="--domains N, --practice NAME, or --benchmark NAME")
     names = [name for benchmark in config.avoid for name in loader.load(benchmark).operators]

@@ -12,16 +12,23 @@ from autoflow.synthesis.accept import NoModel, judge
 from autoflow.synthesis.teachers import of_plan
 
 
-def test_no_practice_task_is_a_task_of_openagi() -> None:
+def test_practice_is_none_of_openagis_tasks_and_wordings_are_those_of_its_train_split() -> None:
     opened = folder.open_folder("openagi", {})
-    plans = {tuple(task.reference["derived_plan"]) for task in opened.rows.tasks}  # type: ignore[index, call-overload]
-    texts = {task.text.casefold() for task in opened.rows.tasks}
-    assert len(opened.rows.tasks) == 185
-    drawn = list(practice.exercises("openagi", 400, seed=1))
-    assert len(drawn) == 400
-    assert {exercise.split for exercise in drawn} == {"train"}
-    assert not [exercise for exercise in drawn if exercise.plan in plans]
-    assert not [exercise for exercise in drawn if exercise.tasks[0].text.casefold() in texts]
+    tasks = list(opened.rows.tasks)
+    assert len(tasks) == 185
+    plan_of = {task.id: tuple(task.reference["derived_plan"]) for task in tasks}  # type: ignore[index, call-overload]
+    train = {plan_of[name] for name in opened.ids("train")}
+    practised = list(practice.exercises("openagi", 400, seed=1))
+    assert len(practised) == 400
+    assert not {item.plan for item in practised} & set(plan_of.values())
+    worded = list(practice.exercises("openagi", 120, seed=3, train=True))
+    assert len(worded) == 120
+    assert {item.plan for item in worded} == train
+    # No held-out task has a train task's plan, so that none is worded by accident.
+    assert not train & {plan for name, plan in plan_of.items() if name not in opened.ids("train")}
+    held_out = {task.text.casefold() for task in tasks if task.id not in opened.ids("train")}
+    assert not [item for item in (*practised, *worded) if item.tasks[0].text.casefold() in held_out]
+    assert {item.split for item in (*practised, *worded)} == {"train"}
 
 
 def test_practice_shows_the_benchmarks_operators_as_its_tasks_do() -> None:
@@ -30,7 +37,8 @@ def test_practice_shows_the_benchmarks_operators_as_its_tasks_do() -> None:
 
 
 async def test_what_is_to_be_learned_scores_one() -> None:
-    for exercise in practice.exercises("openagi", 40, seed=2):
+    drawn = [item for train in (False, True) for item in practice.exercises("openagi", 40, seed=2, train=train)]
+    for exercise in drawn:
         workflow = of_plan(exercise.plan or (), exercise.reasons)
         assert (await judge(exercise, workflow, NoModel(), Settings())).score == 1.0
 

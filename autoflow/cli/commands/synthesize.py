@@ -56,6 +56,10 @@ def synthesize(
             help="Add --tasks tasks over a benchmark's operators, none of them its own.",
         ),
     ] = None,
+    worded: Annotated[
+        list[str] | None,
+        typer.Option("--worded", metavar="NAME", help="Add --tasks wordings of a benchmark's train tasks."),
+    ] = None,
     scope: Annotated[
         str, typer.Option("--scope", metavar="task|benchmark", help="A workflow for each train task, or for them all.")
     ] = "task",
@@ -123,6 +127,7 @@ def synthesize(
         ),
         benchmarks=tuple(benchmark or ()),
         practice=tuple(practice or ()),
+        worded=tuple(worded or ()),
         scope="benchmark" if scope == "benchmark" else "task",
         teacher=teacher,
         samples=samples,
