@@ -355,7 +355,8 @@ class _Driver:
             return
         if number:
             reason = trial.proposal.reason
-            self._tell("draft", f"{trial.id}: {len(workflow.steps)} steps, {reason}", number, trial.id)
+            steps = "1 step" if len(workflow.steps) == 1 else f"{len(workflow.steps)} steps"
+            self._tell("draft", f"{trial.id}: {steps}, {reason}", number, trial.id)
         if "train" not in self._strategy.splits:
             self._trials.append(trial)
             return
