@@ -1,6 +1,7 @@
 ## Each target does its own set-up in .venv and is safe to repeat.
-##   make demo     the main job on the embedded model: write, run, score and improve workflows
+##   make demo     demo-generator, then demo-loop
 ##   make demo-generator  workflows by the bundled generator, one for each task, beside the hand-written one
+##   make demo-loop  the main job on the embedded model: write, run, score and improve workflows
 ##   make test     all tests
 ##   make lint     ruff, mypy and the import contracts
 ##   make docs     the documentation as a site, in build/site
@@ -19,10 +20,10 @@ ARGS ?=
 
 DEMO_RUN ?= runs/demo
 DEMO_MODEL ?= embedded/smollm2-135m
-DEMO_FLAGS ?= --rounds 2 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --no-references --seed 0
+DEMO_FLAGS ?= --rounds 1 --candidates 2 --train-limit 7 --option repairs=1 --option max_steps=5 --max-tokens 96 --no-references --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-generator test lint docs coverage clean fresh-check weights train-env test-train adapter
+.PHONY: help demo demo-generator demo-loop test lint docs coverage clean fresh-check weights train-env test-train adapter
 .DELETE_ON_ERROR:
 
 help:
@@ -91,13 +92,16 @@ adapter: $(VENV)/.train weights $(patsubst %,$(ADAPTER)/%/README.md,domains more
 weights: $(VENV)/.embedded
 	@$(BIN)/autoflow doctor --fetch embedded
 
-demo: weights
-	$(BIN)/autoflow improve openagi --strategy in-context \
-	  --generator $(DEMO_MODEL) --interpreter $(DEMO_MODEL) $(DEMO_FLAGS) --run $(DEMO_RUN)
+demo: demo-generator
+	@$(MAKE) --no-print-directory demo-loop
 
 demo-generator: weights
 	$(BIN)/autoflow bench openagi --workflow workflows/openagi/manual.yaml --generator embedded/autoflow-135m \
 	  --interpreter $(DEMO_MODEL) --max-tokens 96 --seed 0
+
+demo-loop: weights
+	$(BIN)/autoflow improve openagi --strategy in-context \
+	  --generator $(DEMO_MODEL) --interpreter $(DEMO_MODEL) $(DEMO_FLAGS) --run $(DEMO_RUN)
 
 test: $(VENV)/.dev weights
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
