@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -429,7 +430,7 @@ def laid_out(value: Json, margin: str = "") -> str:
     """
     inner = f"{margin} "
     if isinstance(value, Mapping) and value:
-        parts = [f"{inner}{_encode(key)}: {laid_out(item, inner)}" for key, item in value.items()]
+        parts = [f"{inner}{_encode_key(key)}: {laid_out(item, inner)}" for key, item in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{margin}}}"
     if isinstance(value, list | tuple) and value:
         return "[\n" + ",\n".join(f"{inner}{laid_out(item, inner)}" for item in value) + f"\n{margin}]"
@@ -437,3 +438,6 @@ def laid_out(value: Json, margin: str = "") -> str:
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode
+
+# A report has few keys, each many times over.
+_encode_key = lru_cache(1024)(_encode)

@@ -89,7 +89,7 @@ class OpenAIChat(BaseChatModel):
     _client: openai.AsyncOpenAI | None = PrivateAttr(default=None)
     _loop: asyncio.AbstractEventLoop | None = PrivateAttr(default=None)
     _key: str | None = PrivateAttr()
-    _headers: dict[str, Any] = PrivateAttr()
+    _options: Any = PrivateAttr()
     _timeout_s: float = PrivateAttr()
     _connections: int = PrivateAttr()
     _dropped: set[str] = PrivateAttr(default_factory=set)
@@ -102,7 +102,9 @@ class OpenAIChat(BaseChatModel):
         super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
         self._key = key
         # Without a key none is sent, not even the placeholder that the SDK insists on.
-        self._headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
+        headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
+        # What is given need not be worked out, or copied in depth, for each call.
+        self._options = {"headers": headers, "params": {}, "security": {"bearer_auth": True}, "max_retries": 0}
         self._timeout_s = timeout_s
         self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
@@ -183,7 +185,7 @@ class OpenAIChat(BaseChatModel):
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
             raw = await self._open().post(
-                f"{self.base_url}/chat/completions", cast_to=str, body=body, options={"headers": self._headers}
+                f"{self.base_url}/chat/completions", cast_to=str, body=body, options=self._options
             )
         except _REFUSALS:
             raise

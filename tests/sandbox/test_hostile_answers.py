@@ -1,5 +1,6 @@
 """Code that wants to pass its tests without being right. Each piece is contained and fails."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -274,4 +275,9 @@ async def test_hostile_answer_leaves_no_descriptor_behind(sandbox: Sandbox) -> N
     before = count()
     for name in ("os._exit(0) before the tests", "infinite loop", "prints passed"):
         await judge(sandbox, (HOSTILE[name][0],), TESTS, Limits(wall_s=0.5))
+    # The loop closes the pipes of a killed child in a later turn, much later on a busy machine.
+    for _ in range(100):
+        if count() <= before:
+            break
+        await asyncio.sleep(0.1)
     assert count() <= before
