@@ -21,6 +21,9 @@ from autoflow.training.judge import Judged, Sampled
 from autoflow.training.outcome import Outcome
 from autoflow.training.policy import Waiting, rows
 
+_BUILDING = threading.Lock()
+"""accelerate keeps one state for the process, and each trainer sets it anew; one just let go may still be at it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -130,7 +133,8 @@ class _Work:
         with tempfile.TemporaryDirectory(prefix="autoflow-") as folder:
             material = Material(rows([self.assignment]), score=self._score)
             following = Following(self, lambda _: None, dict)
-            trainer = build(self.config, material, Path(folder), following, wrap=self._supplied)
+            with _BUILDING:
+                trainer = build(self.config, material, Path(folder), following, wrap=self._supplied)
             trainer.train()
             if self.save is not None:
                 model = trainer.accelerator.unwrap_model(trainer.model)
