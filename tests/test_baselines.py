@@ -51,7 +51,8 @@ def _operators(benchmark: Benchmark) -> Mapping[str, Operator]:
     return {**library(), **benchmark.operators}
 
 
-@pytest.mark.parametrize("name", folder.names())
+# TravelPlanner's baselines use operators over its data: its own tests bring some.
+@pytest.mark.parametrize("name", [name for name in folder.names() if name != "travelplanner"])
 def test_every_baseline_of_every_benchmark_is_sound(name: str, tmp_path: Path) -> None:
     benchmark = loader.load(name) if name == "openagi" else _definition(name, tmp_path)
     known = baselines.names(benchmark)
