@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from . import plan as plans
+from . import tables
 from .database import Database, named
 from .plan import Day
 from .question import Question
@@ -149,8 +150,9 @@ def minimum_nights_stay(question: Question, days: Sequence[Day], database: Datab
         name, city = plans.place(text)
         rows = named(database.rooms.get(city, []), "NAME", name) if plans.given(text) else []
         nights = len(list(same))
-        if len(rows) == 1 and nights < float(rows[0]["minimum nights"]):
-            return f"{text} asks for {float(rows[0]['minimum nights']):g} nights, not {nights}"
+        least = tables.number(rows[0], "minimum nights") if len(rows) == 1 else 0
+        if nights < least:
+            return f"{text} asks for {least:g} nights, not {nights}"
     return None
 
 

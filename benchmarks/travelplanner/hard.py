@@ -8,6 +8,7 @@ from . import plan as plans
 from .database import Database, Row, named
 from .plan import Day
 from .question import Question
+from .tables import number
 from .verdict import Verdict, Verdicts
 
 SEATS = {"self-driving": 5, "taxi": 4}
@@ -24,22 +25,22 @@ def cost(question: Question, days: Sequence[Day], database: Database) -> float:
         total += _fare(question, day, database)
         for meal in plans.meals(day):
             row = _restaurant(meal, database)
-            total += float(row["Average Cost"]) * question.people if row else 0
+            total += number(row, "Average Cost") * question.people if row else 0
         for room in _rooms([day], database):
-            total += float(room["price"]) * math.ceil(question.people / float(room["maximum occupancy"]))
+            total += number(room, "price") * math.ceil(question.people / number(room, "maximum occupancy"))
     return total
 
 
 def _fare(question: Question, day: Day, database: Database) -> float:
     text = day["transportation"]
-    kind, number = plans.mode(text), plans.flight_number(text)
+    kind, flight = plans.mode(text), plans.flight_number(text)
     route = plans.route(text) or plans.route(day["current_city"])
     if route is None:
         return 0
-    if number is not None:
+    if flight is not None:
         # The first of that number, whatever the date: plans name no date.
-        flights = database.flights.numbered(number)
-        return float(flights[0]["Price"]) * question.people if flights else 0
+        flights = database.flights.numbered(flight)
+        return number(flights[0], "Price") * question.people if flights else 0
     if kind not in SEATS:
         return 0
     way = database.way(*route, kind)
@@ -101,9 +102,9 @@ def cuisine(question: Question, days: Sequence[Day], database: Database) -> Verd
 def transportation(question: Question, days: Sequence[Day], database: Database) -> Verdict:
     """No flight, or no self-driving, where the question says so."""
     refused = str(question.local["transportation"]).removeprefix("no ")
-    for number, day in enumerate(days, start=1):
+    for count, day in enumerate(days, start=1):
         if plans.given(day["transportation"]) and refused in day["transportation"].lower():
-            return f"day {number}: {day['transportation']}"
+            return f"day {count}: {day['transportation']}"
     return None
 
 

@@ -1,6 +1,6 @@
 """Reading a CSV file of the release: its columns checked, incomplete rows left out, as the release does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from autoflow.benchmarks import rows
@@ -34,13 +34,13 @@ def complete(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
             yield {name: row[name] for name in columns}
 
 
-def number(text: str, what: str) -> float:
+def number(row: Mapping[str, str], column: str) -> float:
     """A cell that must be a number.
 
     Raises:
         DataError: If it is none.
     """
     try:
-        return float(text)
+        return float(row[column])
     except ValueError as error:
-        raise DataError(f"{what}: {text!r} is no number") from error
+        raise DataError(f"{column}: {row[column]!r} is no number, in the row {' | '.join(row.values())}") from error

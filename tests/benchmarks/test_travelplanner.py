@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from travelplanner_world import part, release, trip
+from travelplanner_world import part, question, release, trip
 
 from autoflow.benchmarks import held_out, loader
 from autoflow.core.benchmark import Benchmark
@@ -62,6 +62,10 @@ def test_a_missing_column_and_a_malformed_constraint_are_named(data: Path, tmp_p
     rooms.write_text(rooms.read_text().replace("minimum nights", "nights"))
     with pytest.raises(DataError, match="has no column minimum nights"):
         _ = part("database").Database(copy).rooms
+    meals = copy / part("places").RESTAURANTS
+    meals.write_text(meals.read_text().replace("Bistro A,10", "Bistro A,ten"))
+    with pytest.raises(DataError, match="Average Cost: 'ten' is no number"):
+        part("hard").cost(question(), trip(), part("database").Database(copy))
     train = copy / "train.csv"
     train.write_text(train.read_text().replace("{'house rule': None", "{'house rule': exit()", 1))
     with pytest.raises(DataError, match=r"train.csv, row 0: malformed node"):
