@@ -25,6 +25,9 @@ SCHEMA: Mapping[str, Json] = {
     },
 }
 
+LONGEST = 1_000
+"""Characters of a field in which a route is looked for."""
+
 _ROUTE = re.compile(r"\bfrom\s+(\S.*?)\s+to\s+([^,]+)")
 _NUMBER = re.compile(r"flight number:\s*([^,]+)", re.IGNORECASE)
 
@@ -52,8 +55,8 @@ def bare(city: str) -> str:
 
 
 def route(text: str) -> tuple[str, str] | None:
-    """`from A to B` in a text, up to a comma."""
-    match = _ROUTE.search(text)
+    """`from A to B` in a text, up to a comma. Only the beginning is read: a model's text may be of any length."""
+    match = _ROUTE.search(text[:LONGEST])
     return None if match is None else (bare(match[1]), bare(match[2]))
 
 
