@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from autoflow.core.workflow import Step, Workflow
+from autoflow.language.reader import STEP_KEYS
 
 
 def merged(base: Workflow, ours: Workflow, theirs: Workflow) -> Workflow | None:
@@ -47,21 +48,7 @@ def _by_name(workflow: Workflow) -> dict[str, Step]:
     return {step.name: step for step in workflow.steps}
 
 
-_KEYS = (
-    "type",
-    "instruction",
-    "operator",
-    "parameters",
-    "next",
-    "branches",
-    "max_visits",
-    "otherwise",
-    "reads",
-    "for_each",
-    "output",
-    "model",
-    "timeout_s",
-)
+_KEYS = tuple(key for key in STEP_KEYS if key != "name")
 
 
 def _keys(base: Step | None, ours: Step, theirs: Step) -> Step:
