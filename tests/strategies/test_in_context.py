@@ -1,21 +1,19 @@
 """The in-context strategy: what the generator is shown, and what comes back."""
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from strategy_helpers import Exact, Writer
 
 from autoflow import plugins
 from autoflow.core.benchmark import Benchmark
 from autoflow.core.json import Json
-from autoflow.core.model import Feature, Model, Reply, Request
+from autoflow.core.model import Model, Request
 from autoflow.core.operator import Card
-from autoflow.core.score import Score
 from autoflow.core.strategy import Evaluation, Proposal, Situation, TaskResult, Trial
 from autoflow.core.task import Task
-from autoflow.core.trace import Trace
 from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import ProviderError, UsageError
 from autoflow.language.dump import dump
@@ -23,32 +21,6 @@ from autoflow.strategies.in_context import InContext, best_trial
 
 GOLDEN = Path(__file__).parent / "golden"
 CARDS = (Card("generate", "Ask the language model."), Card("look-up", "Find a page.", kind="tool"))
-
-
-class Exact:
-    label = "exact"
-
-    async def score(self, task: Task, trace: Trace) -> Score:
-        return Score(float(trace.answer == task.reference["answer"]))
-
-
-class Writer:
-    """Answers by a function of the request; remembers what it was asked."""
-
-    name = "test/writer"
-
-    def __init__(self, answer: Callable[[Request], str], features: frozenset[Feature] = frozenset()) -> None:
-        self.answer = answer
-        self.features = features
-        self.requests: list[Request] = []
-
-    async def complete(self, request: Request) -> Reply:
-        self.requests.append(request)
-        await asyncio.sleep(0)
-        return Reply(self.answer(request), self.name, finish="stop")
-
-    async def aclose(self) -> None:
-        pass
 
 
 def flow(instruction: str, output: Json = None) -> Workflow:
