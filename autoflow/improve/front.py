@@ -72,11 +72,10 @@ def ordered(objective: Objective, trials: Sequence[Trial], cost: Callable[[Trial
     ranked = chosen(trials, cost, seed)
     if objective == "score" or not ranked:
         return ranked
-    by_id = {trial.id: trial for trial in trials}
     if objective == "pareto":
-        on_front = [point.id for point in points(trials) if point.id in by_id]
         by_hand = hand_written(trials)
-        return [name for name in on_front if by_hand is None or name != by_hand.id] or ranked
+        return [point.id for point in points(trials) if by_hand is None or point.id != by_hand.id] or ranked
+    by_id = {trial.id: trial for trial in trials}
     best = by_id[ranked[0]]
     alike = [name for name in ranked if _alike(by_id[name], best, seed)]
     return [*_cheapest([by_id[name] for name in alike]), *(name for name in ranked if name not in alike)]

@@ -55,7 +55,7 @@ def prepare(
     from autoflow.cli.output import emit, say
     from autoflow.errors import UsageError
 
-    parts = _parts(options.of_benchmark(None, benchmark_option))
+    parts = _Parts(options.of_benchmark(None, benchmark_option))
     making, sources = parts("prepare"), parts("sources")
     places, ids = sources.parse(source or []), _ids(tasks)
     missing = [name for name in making.needed(ids) if name not in places]
@@ -91,7 +91,7 @@ def fetch(
     autoflow doctor openagi says from where."""
     from autoflow.cli.output import say
 
-    parts = _parts(options.of_benchmark(None, benchmark_option))
+    parts = _Parts(options.of_benchmark(None, benchmark_option))
     done = parts("fetch").fetch(repository or [], parts.site, say)
     print(f"{len(done)} fetched")
 
@@ -148,7 +148,7 @@ def execute(
     given = options.of_benchmark(
         data, benchmark_option, vit_metric=vit_metric, limit_samples=limit_samples, batch_size=batch_size
     )
-    parts = _parts(given)
+    parts = _Parts(given)
     plans = parts("planned").plans(plan)
     loaded = loader.load("openagi", scorer=scorer, options=given)
     note = f"No model planned: every task was given its plan ({plan}). Reference plans are derived, not official."
@@ -290,7 +290,7 @@ def reproduce(
     return report.exit_code
 
 
-class _parts:  # noqa: N801 - called like the function it stands for
+class _Parts:
     """The benchmark's own modules by name, and where its experts run under these options."""
 
     def __init__(self, given: dict[str, Json]) -> None:
