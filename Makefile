@@ -81,12 +81,22 @@ $(ADAPTER)/last/README.md: | $(VENV)/.train
 $(ADAPTER)/worded/README.md: | $(VENV)/.train
 	$(BIN)/autoflow synthesize $(@D) --domains 0 $(NONE_HELD_OUT) --worded openagi --practice openagi --tasks 120 --seed 3
 
-adapter: $(VENV)/.train weights $(patsubst %,$(ADAPTER)/%/README.md,domains more practice last worded)
+$(ADAPTER)/signed/README.md: | $(VENV)/.train
+	$(BIN)/autoflow synthesize $(@D) --domains 400 $(NONE_HELD_OUT) --decision-domains 36 $(MADE_UP) --seed 4 \
+	  --signatures --repair-share 0.25 --pair-share 0.5
+
+$(ADAPTER)/signed-practice/README.md: | $(VENV)/.train
+	$(BIN)/autoflow synthesize $(@D) --domains 0 $(NONE_HELD_OUT) --worded openagi --practice openagi --tasks 280 --seed 4 \
+	  --signatures
+
+adapter: $(VENV)/.train weights \
+  $(patsubst %,$(ADAPTER)/%/README.md,domains more practice last worded signed signed-practice)
 	$(BIN)/autoflow train sft adapters/autoflow-135m/first.yaml --run $(ADAPTER)/first
 	$(BIN)/autoflow train sft adapters/autoflow-135m/second.yaml --run $(ADAPTER)/second
 	$(BIN)/autoflow train sft adapters/autoflow-135m/third.yaml --run $(ADAPTER)/third
+	$(BIN)/autoflow train sft adapters/autoflow-135m/fourth.yaml --run $(ADAPTER)/fourth
 	rm -rf $(ADAPTER)/packed
-	$(BIN)/autoflow adapters pack $(ADAPTER)/third/adapter $(ADAPTER)/packed
+	$(BIN)/autoflow adapters pack $(ADAPTER)/fourth/adapter $(ADAPTER)/packed
 	cp $(ADAPTER)/packed/* adapters/autoflow-135m/
 
 weights: $(VENV)/.embedded

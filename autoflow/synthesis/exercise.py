@@ -15,6 +15,7 @@ from autoflow.generator.for_task import LIMITS, cards_for, request_for
 from autoflow.operators.library import library
 from autoflow.synthesis import domains, environment, tasks
 from autoflow.synthesis.search import best_plan
+from autoflow.synthesis.signed import signed
 from autoflow.synthesis.world import Domain
 
 Split = Literal["train", "validation_tasks", "validation", "test"]
@@ -56,17 +57,30 @@ class Exercise:
         )
 
 
-def of_domain(worded: domains.Worded, split: Split, count: int, seed: int, held_out: int = 0) -> Iterator[Exercise]:
+def of_domain(
+    worded: domains.Worded,
+    split: Split,
+    count: int,
+    seed: int,
+    held_out: int = 0,
+    *,
+    mix: tasks.Mix = tasks.USUAL,
+    signatures: bool = False,
+) -> Iterator[Exercise]:
     """`count` tasks over a domain, no two with the same goal; then `held_out` more, of the split `validation_tasks`.
 
     Fewer where the domain does not have as many. A goal that no plan of at most eight tools reaches is left out.
+
+    Args:
+        mix: Which tasks are drawn how often.
+        signatures: Have each reason say what its tool takes and gives.
     """
     domain = worded.domain
     rng = random.Random(f"tasks/{seed}/{domain.id}")  # noqa: S311  no secret
     seen = set()
     number = 0
     for _ in range(4 * (count + held_out)):
-        drawn = tasks.draw(worded, rng)
+        drawn = tasks.draw(worded, rng, mix)
         if drawn is None or drawn.goal in seen:
             continue
         seen.add(drawn.goal)
@@ -74,7 +88,11 @@ def of_domain(worded: domains.Worded, split: Split, count: int, seed: int, held_
         if not plan:
             continue
         task = environment.task(f"{domain.id}/{number}", drawn.text, drawn.goal)
-        reasons = tuple(drawn.reasons[tool] for tool in plan)
+        reasons = (
+            signed(domain, drawn.goal, plan, drawn.reasons, drawn.named)
+            if signatures
+            else tuple(drawn.reasons[tool] for tool in plan)
+        )
         yield _exercise(domain, task, split if number < count else "validation_tasks", plan, reasons)
         number += 1
         if number == count + held_out:

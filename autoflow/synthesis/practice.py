@@ -19,6 +19,7 @@ from autoflow.operators.library import library
 from autoflow.synthesis import environment, phrases
 from autoflow.synthesis.exercise import Exercise
 from autoflow.synthesis.search import best_plan
+from autoflow.synthesis.signed import signed
 from autoflow.synthesis.world import Content, Domain, Effect, Goal, Input, Tool
 
 FILE = "practice.yaml"
@@ -47,11 +48,12 @@ class Wanted:
     """That is asked for, where it is not drawn."""
 
 
-def exercises(name: str, count: int, seed: int, *, train: bool = False) -> Iterator[Exercise]:
+def exercises(name: str, count: int, seed: int, *, train: bool = False, signatures: bool = False) -> Iterator[Exercise]:
     """`count` exercises of the split `train`, no two with the same goal; fewer where there are not as many.
 
     Args:
         train: Word the tasks of the benchmark's train split instead: no two have the same text.
+        signatures: Have each reason say what its tool takes and gives.
 
     Raises:
         UsageError: If the benchmark has no such file.
@@ -67,7 +69,8 @@ def exercises(name: str, count: int, seed: int, *, train: bool = False) -> Itera
     tried = 0
     while kinds and len(seen) < count and len(seen) >= _LEAST_FREE * (tried - count):
         tried += 1
-        goal, text, reasons = _draw(domain, rng.choice(kinds), rng)
+        wanted = rng.choice(kinds)
+        goal, text, reasons = _draw(domain, wanted, rng)
         # There are few train tasks, so each comes in several sentences.
         new = text if train else goal
         if new in seen:
@@ -86,7 +89,11 @@ def exercises(name: str, count: int, seed: int, *, train: bool = False) -> Itera
             scorer=environment.PlanScorer(domain),
             tasks=(task,),
             plan=plan,
-            reasons=tuple(reasons[tool] for tool in plan),
+            reasons=(
+                signed(domain, goal, plan, reasons, list(wanted.given.values()))
+                if signatures
+                else tuple(reasons[tool] for tool in plan)
+            ),
         )
 
 

@@ -118,9 +118,13 @@ async def run(
     for name in config.benchmarks:
         exercises += of_benchmark(name, config.scope)
     for name in config.practice:
-        exercises += practice.exercises(name, config.domains.tasks, config.domains.seed)
+        exercises += practice.exercises(
+            name, config.domains.tasks, config.domains.seed, signatures=config.domains.signatures
+        )
     for name in config.worded:
-        exercises += practice.exercises(name, config.domains.tasks, config.domains.seed, train=True)
+        exercises += practice.exercises(
+            name, config.domains.tasks, config.domains.seed, train=True, signatures=config.domains.signatures
+        )
     if not exercises:
         raise UsageError("nothing is asked for", hint="--domains N, --practice NAME, or --benchmark NAME")
     names = [name for benchmark in config.avoid for name in loader.load(benchmark).operators]

@@ -14,6 +14,7 @@ from autoflow.synthesis import decisions, domains
 from autoflow.synthesis.accept import NoModel, judge
 from autoflow.synthesis.exercise import Exercise, Split, of_domain
 from autoflow.synthesis.rows import Row, distinct, leaks, mentions
+from autoflow.synthesis.tasks import Mix
 from autoflow.synthesis.teachers import Teacher, as_written
 
 _NAMED = "names an operator to avoid"
@@ -38,6 +39,12 @@ class DomainPlan:
 
     decided: int | None = None
     """Over the first so many domains of each split; `None`: over all."""
+
+    mix: Mix = field(default_factory=Mix)
+    """Which tasks are drawn how often."""
+
+    signatures: bool = False
+    """Whether each reason says what its tool takes and gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def of_domains(drawn: Sequence[tuple[Split, domains.Worded]], plan: DomainPlan) 
     """The exercises over these domains."""
     for split, worded in drawn:
         held_out = plan.held_out_tasks if split == "train" else 0
-        yield from of_domain(worded, split, plan.tasks, plan.seed, held_out)
+        yield from of_domain(worded, split, plan.tasks, plan.seed, held_out, mix=plan.mix, signatures=plan.signatures)
 
 
 async def decisions_of(

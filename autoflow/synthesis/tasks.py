@@ -21,17 +21,37 @@ class Drawn:
     reasons: Mapping[str, str]
     """Tool -> the words of the text that it is needed for; of every tool that a plan may need."""
 
+    named: tuple[str, ...]
+    """What the text calls each input, in the goal's order."""
 
-def draw(worded: Worded, rng: random.Random) -> Drawn | None:
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Which tasks are drawn how often."""
+
+    repairs: float = 0.13
+    """Share of tasks that ask for a repaired input and nothing else."""
+
+    forms: float = 0.07
+    """Share that ask for another form and nothing else, where the domain has forms."""
+
+    pairs: float = 0.4
+    """Of the others, the share that bring two inputs, where the domain has tools for two."""
+
+
+USUAL = Mix()
+
+
+def draw(worded: Worded, rng: random.Random, mix: Mix = USUAL) -> Drawn | None:
     """A task; `None` where the draw came to nothing that needs a tool."""
     shape = rng.random()
-    if shape < 0.13:
+    if shape < mix.repairs:
         return _repair_only(worded, rng)
-    if shape < 0.2 and worded.domain.forms:
+    if shape < mix.repairs + mix.forms and worded.domain.forms:
         return _form_only(worded, rng)
     pairs = [wish for wish in worded.wishes if wish.tool in worded.partners]
     single = [wish for wish in worded.wishes if wish.tool not in worded.partners]
-    wish = rng.choice(pairs if pairs and rng.random() < 0.4 else single or pairs)
+    wish = rng.choice(pairs if pairs and rng.random() < mix.pairs else single or pairs)
     tool = worded.domain.tool(wish.tool)
     assert tool is not None  # noqa: S101  wishes are of the domain's tools
     return _made(worded, rng, wish, tool)
@@ -60,7 +80,7 @@ def _made(worded: Worded, rng: random.Random, wish: Wish, tool: Tool) -> Drawn:
     wished = reasons[tool.name] = rng.choice(wish.asked)
     wished += _in(worded, rng, tool.output, form)
     goal = Goal(inputs, (tool.name, tuple(parts)), tool.output, form)
-    return Drawn(goal, _sentence(rng, given, wished), reasons | _of_form(worded, form))
+    return Drawn(goal, _sentence(rng, given, wished), reasons | _of_form(worded, form), tuple(names))
 
 
 def _bridges(worded: Worded, tool: Tool) -> list[Tool]:
@@ -89,7 +109,7 @@ def _repair_only(worded: Worded, rng: random.Random) -> Drawn | None:
     wished = phrases.one(rng, "tasks", "repairs", good=good, called=called)
     goal = Goal((item,), 0, kind, worded.domain.forms.get(kind))
     reasons: dict[str, str] = {}
-    return Drawn(goal, _sentence(rng, _phrase(worded, rng, item, called, reasons), wished), reasons)
+    return Drawn(goal, _sentence(rng, _phrase(worded, rng, item, called, reasons), wished), reasons, (called,))
 
 
 def _form_only(worded: Worded, rng: random.Random) -> Drawn | None:
@@ -101,7 +121,7 @@ def _form_only(worded: Worded, rng: random.Random) -> Drawn | None:
     wished = phrases.one(rng, "tasks", "forms", called=called, form=form)
     reasons: dict[str, str] = {}
     text = _sentence(rng, _phrase(worded, rng, item, called, reasons), wished)
-    return Drawn(Goal((item,), 0, kind, form), text, reasons | _of_form(worded, form))
+    return Drawn(Goal((item,), 0, kind, form), text, reasons | _of_form(worded, form), (called,))
 
 
 # -- parts

@@ -44,6 +44,18 @@ def synthesize(
         int | None,
         typer.Option("--decision-domains", min=0, metavar="N", help="Over the first so many domains of a split alone."),
     ] = None,
+    repair_share: Annotated[
+        float,
+        typer.Option("--repair-share", min=0.0, max=1.0, help="Share of tasks over a domain that only repair."),
+    ] = 0.13,
+    pair_share: Annotated[
+        float,
+        typer.Option("--pair-share", min=0.0, max=1.0, help="Of those that make something, from two inputs."),
+    ] = 0.4,
+    signatures: Annotated[
+        bool,
+        typer.Option("--signatures", help="Have each step's reason say what its operator takes and gives."),
+    ] = False,
     benchmark: Annotated[
         list[str] | None,
         typer.Option("--benchmark", metavar="NAME", help="Add a benchmark's train tasks; may be repeated."),
@@ -113,6 +125,7 @@ def synthesize(
     from autoflow.synthesis.run import SynthesisConfig
     from autoflow.synthesis.run import run as make
     from autoflow.synthesis.synthesize import DomainPlan, Terms
+    from autoflow.synthesis.tasks import Mix
 
     for kind, value, known in (("form", form, get_args(Form)), ("scope", scope, get_args(Scope))):
         if value not in known:
@@ -123,7 +136,15 @@ def synthesize(
     )
     config = SynthesisConfig(
         domains=DomainPlan(
-            seed, domains, validation_domains, test_domains, tasks, decisions=decisions, decided=decided
+            seed,
+            domains,
+            validation_domains,
+            test_domains,
+            tasks,
+            decisions=decisions,
+            decided=decided,
+            mix=Mix(repairs=repair_share, pairs=pair_share),
+            signatures=signatures,
         ),
         benchmarks=tuple(benchmark or ()),
         practice=tuple(practice or ()),
