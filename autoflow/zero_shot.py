@@ -38,7 +38,7 @@ class Writing:
     """How often the errors of a draft go back; 0: the first draft counts."""
 
     temperature: float = 0.0
-    max_tokens: int = 400
+    max_tokens: int = 600
     """Longest draft, in tokens."""
 
 

@@ -45,7 +45,7 @@ class Request:
     """The reply is exactly one of these, where the provider has the feature."""
 
     grammar: str | None = None
-    """The reply is a sentence of this GBNF grammar; only for providers with the feature."""
+    """The reply is a sentence of this grammar, GBNF or, from `%llguidance` on, Lark; for providers with the feature."""
 
     sample: int = 0
     """Which independent draw this is. Equal requests with equal `sample` share one recorded reply."""

@@ -12,6 +12,7 @@ from autoflow.core.operator import Card
 from autoflow.core.workflow import DEFAULT_OPERATOR, Step, Workflow
 from autoflow.errors import ReplyError, WorkflowError
 from autoflow.generator import outline
+from autoflow.generator.typed import typed_outline
 from autoflow.language.document import Document, parse
 from autoflow.language.dump import dump
 from autoflow.language.lint import lint
@@ -97,6 +98,10 @@ class DraftRequest:
 
     wish: str = _WISH
     """What is asked for, one sentence."""
+
+    inputs: tuple[str, ...] | None = None
+    """Types of the values that the task brings, of which lint knows whether each tool finds what it takes; a model that
+    takes grammars writes nothing else. `None`: not known."""
 
     scope: Scope = "benchmark"
     """In the scope `task` there are no examples, no evidence and no wish: the task says what is asked for."""
@@ -384,9 +389,17 @@ async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Fo
     schema = bounded_schema(request.cards, request.limits, form)
     if request.note:
         schema = _with_note(schema, request.note, request.limits.max_note_chars)
-    if form == "outline" and "schema" not in model.features:
+    typed = None
+    if form == "outline" and "grammar" in model.features and request.inputs is not None and not request.note:
+        typed = typed_outline(
+            usable(request.cards, form),
+            request.inputs,
+            max_steps=request.limits.max_steps,
+            max_instruction_chars=request.limits.max_instruction_chars,
+        )
+    if typed is not None or (form == "outline" and "schema" not in model.features):
         # The example says the form. A schema in words would make it another prompt than a trained generator knows.
-        reply = await model.complete(call)
+        reply = await model.complete(replace(call, grammar=typed))
         value, fault = read_json(reply, schema)
         if fault is not None:
             return Draft(None, reply.text, (f"{_printable(fault)}; write JSON like the example",))
@@ -445,6 +458,8 @@ def spoken(draft: Draft, form: Form, name: str) -> str:
 
 def _checked(document: Document, text: str, request: DraftRequest, *, quote: bool) -> Draft:
     workflow = _with_output(document.workflow, None, request.answer)
+    if request.inputs is not None:
+        workflow = replace(workflow, inputs=request.inputs)
     cards = {card.name: card for card in request.cards}
     errors = []
     for finding in lint(replace(document, workflow=workflow), cards):
