@@ -56,13 +56,13 @@ def test_every_import_of_the_package_is_declared(root: Path, declared: dict[str,
     files = [*(root / "autoflow").rglob("*.py"), *(set((root / "benchmarks").rglob("*.py")) - measurements)]
     allowed = set().union(*(names for extra, names in declared.items() if extra != "dev"))
     # Scripts that measure use the made-up runs and servers of the tests.
-    folders = ("tests", "benchmarks/performance", "benchmarks/strategies")
+    folders = ("tests", "benchmarks/performance", "benchmarks/strategies", "benchmarks/training")
     helpers = {path.stem for folder in folders for path in (root / folder).rglob("*.py")}
     assert _undeclared(files, allowed, {"benchmark", *helpers}) == []
 
 
 def test_every_import_of_tests_and_measurements_is_declared(root: Path, declared: dict[str, set[str]]) -> None:
-    scripts = [root / "benchmarks" / folder for folder in ("performance", "strategies")]
+    scripts = [root / "benchmarks" / folder for folder in ("performance", "strategies", "training")]
     files = [file for folder in (root / "tests", *scripts) for file in folder.rglob("*.py")]
     own = {path.stem for path in files}
     assert _undeclared(files, set().union(*declared.values()), own) == []
