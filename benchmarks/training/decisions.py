@@ -6,12 +6,15 @@ The decisions are those of the test split that are asked for as a bare label; ea
 """
 
 import asyncio
+import json
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from autoflow.core.model import Request, Sampling
 from autoflow.models.factory import ModelOptions, open_model
-from autoflow.statistics import mean_interval, paired
+from autoflow.statistics import mean_interval
 from autoflow.synthesis import dataset
 from autoflow.synthesis.rows import Row
 
@@ -23,35 +26,47 @@ def labels(row: Row) -> tuple[str, ...]:
     return tuple(row.prompt[-1].text.rpartition(_ASKED)[2].split(" | "))
 
 
-async def right(spec: str, rows: list[Row]) -> list[float]:
-    """1 for each right answer, else 0."""
+async def right(spec: str, rows: list[Row]) -> dict[str, float]:
+    """1 for each right answer, else 0, by row."""
     model = open_model(spec, ModelOptions(slots=4, context_tokens=2048, timeout_s=600))
     try:
         asked = [Request(row.prompt, Sampling(max_tokens=24), labels=labels(row)) for row in rows]
         replies = await asyncio.gather(*(model.complete(request) for request in asked))
     finally:
         await model.aclose()
-    return [float(reply.text.strip() == row.completion) for reply, row in zip(replies, rows, strict=True)]
+    return {row.id: float(reply.text.strip() == row.completion) for reply, row in zip(replies, rows, strict=True)}
+
+
+def measure(place: Path, spec: str, kept: Path | None = None) -> dict[str, Any]:
+    """`right`, what guessing would get (`chance`), and the seconds; read from `kept`, where it was measured before."""
+    file = None if kept is None else kept / "decisions.json"
+    if file is not None and file.is_file():
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+    rows = [row for row in dataset.read(place, "test") if row.form == "label" and row.completion in labels(row)]
+    began = time.perf_counter()
+    scores = asyncio.run(right(spec, rows))
+    found = {
+        "chance": sum(1 / len(labels(row)) for row in rows) / len(rows),
+        "seconds": round(time.perf_counter() - began, 1),
+        "right": scores,
+    }
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found), encoding="utf-8")
+    return found
 
 
 def main() -> None:
     place, *specs = sys.argv[1:]
-    found = dataset.read(Path(place), "test")
-    rows = [row for row in found if row.form == "label" and row.completion in labels(row)]
-    chance = sum(1 / len(labels(row)) for row in rows) / len(rows)
-    print(f"{len(rows)} decisions; chance {chance:.3f}")
-    before: list[float] | None = None
     for spec in specs:
-        now = asyncio.run(right(spec, rows))
-        interval = mean_interval(now, seed=0)
-        line = f"{spec}: {interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-        if before is not None:
-            gap = paired(now, before, seed=0)
-            line += (
-                f"; {gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] over the one before, p {gap.p_value:.2g}"
-            )
-        print(line, flush=True)
-        before = now
+        found = measure(Path(place), spec)
+        interval = mean_interval(list(found["right"].values()), seed=0)
+        print(
+            f"{spec}: {interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}] of {interval.n},"
+            f" chance {found['chance']:.3f}, {found['seconds']} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
