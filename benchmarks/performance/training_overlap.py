@@ -91,17 +91,7 @@ def make_model(folder: Path) -> None:
 def workflows(count: int) -> list[Sampled]:
     """Texts of different workflows of two model steps each; the last result is the answer."""
     return [
-        Sampled(
-            json.dumps(
-                {
-                    "steps": [
-                        {"operator": "generate", "instruction": f"Think of {number}."},
-                        {"operator": "generate", "instruction": "Answer."},
-                    ],
-                    "answer": "",
-                }
-            )
-        )
+        Sampled(json.dumps({"steps": [[f"Think of {number}.", "generate"], ["Answer.", "generate"]], "answer": ""}))
         for number in range(count)
     ]
 

@@ -57,6 +57,8 @@ async def episode(model: Model, assignment: Assignment, judge: Judge, seed: int)
     found: list[Judged] = []
     for turn in range(TURNS + 1):
         judged = await judge.group(assignment, await drafts(model, assignment, turn, seed), turn)
+        if turn == 0 and judged[0].outcome.score == 1.0:
+            return []  # nothing can beat it
         found += judged if turn else []
     if not any(item.reward is not None and item.reward > 0 for item in found):
         return []
@@ -98,7 +100,7 @@ def main() -> None:
     parser.add_argument("generator")
     parser.add_argument("file", type=Path)
     parser.add_argument("--domains", default="runs/adapter/signed/environments/train-4-*7", metavar="PATTERN")
-    parser.add_argument("--tasks", type=int, default=4, help="of each domain's train split")
+    parser.add_argument("--tasks", type=int, default=3, help="of each domain's train split")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--concurrency", type=int, default=4)
     given = parser.parse_args()
