@@ -38,7 +38,9 @@ def run(*command: str) -> None:
     Raises:
         SystemExit: If it fails.
     """
-    done = subprocess.run(command, check=False)  # noqa: S603  our own command
+    print("$", *command, file=sys.stderr, flush=True)
+    # What a step reports is in its run folder; faults and progress come by the other way.
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # noqa: S603  our own command
     if done.returncode:
         sys.exit(f"{' '.join(command)}: ended with {done.returncode}")
 
