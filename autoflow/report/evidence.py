@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,9 +17,12 @@ from autoflow.errors import AutoflowError, RunError
 from autoflow.language import document
 from autoflow.runs.folder import RunInfo, info
 from autoflow.runs.ledger import Ledger, Result
-from autoflow.statistics import Interval, mean_interval
+from autoflow.statistics import Comparison, Interval, mean_interval, verdict
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+PICTURE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+"""Of files that are shown, with their media types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,17 @@ class Evidence:
 
 def pictures(folder: Path) -> Sequence[Path]:
     """Pictures that the run left, for image tasks; its own report drawn as one is not among them."""
-    return sorted(path for path in folder.rglob("*.png") if path.is_file() and path != folder / "report.png")
+    found = (path for path in folder.rglob("*") if path.suffix in PICTURE_TYPES and path.is_file())
+    return sorted(path for path in found if path != folder / "report.png")
+
+
+def against(comparison: Mapping[str, Any] | None, methods: int = 1) -> str:
+    """A comparison of a run's own report as a sentence; empty where there is none."""
+    if comparison is None:
+        return ""
+    said = verdict(Comparison(**{field.name: comparison[field.name] for field in fields(Comparison)}))
+    adjusted = comparison["p_holm"]
+    return said if adjusted is None or methods < 2 else f"{said} (p = {adjusted:.3f} adjusted for {methods} methods)"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

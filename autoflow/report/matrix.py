@@ -190,11 +190,13 @@ def page(matrix: Matrix) -> Iterator[str]:
 
 
 _STYLE = """
-td.score { padding: 6px 10px; white-space: nowrap; }
-.wide th[scope=row] { padding-right: 16px; overflow-wrap: anywhere; min-width: 72px; }
+td.score, th.score { padding: 4px 10px; } td.score { white-space: nowrap; }
+.wide th[scope=row] { padding-right: 16px; overflow-wrap: anywhere; min-width: 64px; }
+section[aria-labelledby=h-matrix] th[scope=row] { min-width: 130px; }
 .wide caption { position: absolute; left: -9999px; }
 .wide { max-height: 560px; overflow: auto; }
 td.text { min-width: 220px; max-width: 44ch; }
+@media (max-width: 800px) { td.score { white-space: normal; } td.text { min-width: 150px; } }
 """ + "".join(
     f".s{tenth} {{ background: color-mix(in srgb, var(--mark) {5 + 3 * tenth}%, var(--paper)); }}\n"
     for tenth in range(11)
@@ -241,7 +243,7 @@ def _closing(matrix: Matrix) -> list[str]:
 
 def _scores(matrix: Matrix) -> str:
     interpreters = matrix.report["interpreters"]
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in interpreters)
+    heads = "".join(f'<th scope="col" class="score">{escape(name)}</th>' for name in interpreters)
     rows = []
     for row in matrix.report["rows"]:
         cells = (matrix.at(row, name) for name in interpreters)
@@ -262,7 +264,9 @@ def _tasks(matrix: Matrix) -> Iterator[str]:
     yield f"<p>{count(len(tasks), 'task')}; those that the cells score most differently come first.</p>\n"
     if len(tasks) > _TASKS:
         yield f"<p>The first {_TASKS:,} are shown; --format json has all.</p>\n"
-    heads = "".join(f'<th scope="col">{escape(cell.row)}<br>{escape(cell.interpreter)}</th>' for cell in measured)
+    heads = "".join(
+        f'<th scope="col" class="score">{escape(cell.row)}<br>{escape(cell.interpreter)}</th>' for cell in measured
+    )
     rows = []
     for task in tasks[:_TASKS]:
         scores = [cell.scores.get(task) for cell in measured]
@@ -298,7 +302,7 @@ def _lines(rows: Sequence[str]) -> str:
 
 
 def _class(heading: str) -> str:
-    return ' class="number"' if heading in _NUMBERS else ' class="text"' if heading == _DETAILS[-1] else ""
+    return ' class="number"' if heading in _NUMBERS else ' class="said"' if heading == _DETAILS[-1] else ""
 
 
 def _row(cells: Sequence[Json]) -> str:

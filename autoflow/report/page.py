@@ -18,7 +18,7 @@ from autoflow import __version__
 from autoflow.core.json import Json
 from autoflow.core.trace import Call, StepRecord, Trace
 from autoflow.language.diff import diff
-from autoflow.report.evidence import Candidate, Evidence, Source, pictures, plain
+from autoflow.report.evidence import PICTURE_TYPES, Candidate, Evidence, Source, against, pictures, plain
 from autoflow.report.graph import drawing
 from autoflow.runs.ledger import Ledger, Result
 
@@ -113,8 +113,8 @@ class _Gathered:
             "config": {key: value for key, value in evidence.config.items() if key != "command"},
             "seconds": evidence.info.seconds,
             "spend": _spend(evidence),
-            "test": list(report.get("test", ())),
-            "baselines": list(report.get("baselines", ())),
+            "against_hand_written": {row["id"]: against(row["against_hand_written"]) for row in report.get("test", ())},
+            "references": list(_references(report)),
             "candidates": [self._candidate(candidate) for candidate in evidence.candidates],
             "tasks": [[task, *self._texts.get(task, ("", ""))] for task in self._tasks],
             "rows": self._rows,
@@ -136,6 +136,8 @@ class _Gathered:
             result.spend.tokens,
             round(result.seconds, 3),
             answer if len(answer) <= _ANSWER_CHARS else f"{answer[:_ANSWER_CHARS]}…",
+            # A scorer that keeps a picture of the task's results names it.
+            str(result.score.details.get("pictures") or ""),
         ]
 
     def _candidate(self, candidate: Candidate) -> dict[str, Json]:
@@ -207,6 +209,19 @@ def _measured(source: Source, seed: int) -> dict[str, Json]:
     }
 
 
+def _references(report: Mapping[str, Any]) -> Iterator[dict[str, Json]]:
+    """The reference methods with what the chosen workflow is against each."""
+    rows = report.get("references", ())
+    for row in rows:
+        yield {
+            "id": row["id"],
+            "note": row["note"],
+            **{key: row[key] for key in ("mean", "low", "high", "n", "unscored", "calls", "usd", "unpriced")},
+            "tokens": row["input_tokens"] + row["output_tokens"],
+            "against": against(row["best_against_it"], len(rows)),
+        }
+
+
 def _trace(trace: Trace, ledger: Ledger) -> dict[str, Json]:
     failure = trace.failure
     return {
@@ -267,7 +282,8 @@ def _pictures(folder: Path) -> Iterable[dict[str, Json]]:
             yield {"name": name, "data": None}
             continue
         left -= size
-        yield {"name": name, "data": f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"}
+        content = base64.b64encode(path.read_bytes()).decode()
+        yield {"name": name, "data": f"data:{PICTURE_TYPES[path.suffix]};base64,{content}"}
 
 
 def _inside_script(value: Json) -> str:

@@ -1,10 +1,11 @@
 """A run's report as Markdown for people, JSON for programs, JUnit XML for continuous integration."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from autoflow.report.evidence import Evidence, Source
+from autoflow.report.evidence import Evidence, Source, against
 from autoflow.statistics import Interval
 
 
@@ -30,6 +31,7 @@ def markdown(evidence: Evidence) -> Iterator[str]:
             str(sum(result.spend.tokens for result in results)),
         ]
         yield f"| {' | '.join(cell(item) for item in row)} |\n"
+    yield from _references(report, evidence.best)
     invalid = [candidate for candidate in evidence.candidates if candidate.workflow is None]
     if invalid:
         yield f"\nInvalid drafts: {len(invalid)} of {sum(item.round > 0 for item in evidence.candidates)}.\n"
@@ -50,6 +52,18 @@ def markdown(evidence: Evidence) -> Iterator[str]:
         yield f"\n{spend.calls} calls, {tokens}, ${spend.usd:.4f}{unpriced}.\n"
     if evidence.config.get("command"):
         yield f"\n```\n{evidence.config['command']}\n```\n"
+
+
+def _references(report: Mapping[str, Any], best: str | None) -> Iterator[str]:
+    rows = report.get("references", ())
+    if not rows:
+        return
+    yield "\nReference methods on the same test tasks:\n\n"
+    yield f"| method | mean | n | calls | {cell(best or '')} against it |\n|---|---|---|---|---|\n"
+    for row in rows:
+        mean = "–" if row["mean"] is None else f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        said = "; ".join(part for part in (against(row["best_against_it"], len(rows)), row["note"]) if part)
+        yield f"| {cell(row['id'])} | {mean} | {row['n']} | {row['calls']} | {cell(said)} |\n"
 
 
 def document(evidence: Evidence) -> Iterator[str]:

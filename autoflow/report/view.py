@@ -21,13 +21,15 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 24px auto; padding: 0 16px; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: 5px 12px 5px 0; }
 tr { border-bottom: 1px solid #8886; } td.number, th.number { text-align: right; } .wide { overflow-x: auto; }
-a:focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px; }
+td { white-space: nowrap; } td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 130px; }
+:focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px; }
 """
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>runs</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
-<body><main><h1>Runs in {name}</h1><div class="wide">{table}</div></main></body></html>
+<body><main><h1>Runs in {name}</h1>
+<div class="wide" tabindex="0" role="region" aria-label="Runs">{table}</div></main></body></html>
 """
 
 _SECURITY = {

@@ -153,7 +153,10 @@ def test_the_command_writes_into_the_run_and_finds_it_by_name(
 
 def test_pictures_of_the_run_are_shown_and_its_own_drawing_is_not(run: Path) -> None:
     (run / "made").mkdir()
-    for name in ("report.png", "made/report.png", "made/denoised.png"):
+    for name in ("report.png", "made/report.png", "made/denoised.jpg"):
         (run / name).write_bytes(b"\x89PNG\r\n\x1a\n")
     _, data = _page(run)
-    assert [item["name"] for item in data["pictures"]] == ["made/denoised.png", "made/report.png"]
+    assert [(item["name"], item["data"][:15]) for item in data["pictures"]] == [
+        ("made/denoised.jpg", "data:image/jpeg"),
+        ("made/report.png", "data:image/png;"),
+    ]

@@ -95,6 +95,20 @@ def test_improving_run_shows_the_texts_of_its_tasks(matrix: Path) -> None:
         assert "What colour is 2?" in "".join(write.parts(evidence, "md"))
 
 
+def test_improving_run_shows_what_it_is_compared_with(matrix: Path) -> None:
+    models = ["--generator", "scripted/generator.yaml", "--interpreter", "scripted/a.yaml"]
+    assert main(["improve", "./colours", *models, "--rounds", "1", "--run", "runs/full", "--quiet"]) == 0
+    with Evidence(Path("runs/full")) as evidence:
+        whole, text = "".join(write.parts(evidence, "html")), "".join(write.parts(evidence, "md"))
+    data = json.loads(whole.split('id="data">')[1].split("</script>")[0])
+    methods = {row["id"]: row for row in data["references"]}
+    assert [name.split(":")[0] for name in methods] == ["io", "cot", "cot-sc"]
+    assert methods["io"]["n"] == 4
+    assert all("(p = " in row["against"] for row in methods.values())
+    assert data["against_hand_written"][data["best"]].startswith("no difference that 4 tasks can show: +0.50")
+    assert "| cot | 0.000 (0.000 to 0.490) | 4 |" in text
+
+
 def test_texts_of_other_tasks_than_the_runs_are_not_shown(matrix: Path) -> None:
     tasks = Path("colours/tasks.jsonl")
     tasks.write_text(tasks.read_text().replace("What colour", "What smell"))

@@ -35,7 +35,7 @@ function table(heading, rows, caption) {
   return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
     make("table", {},
       make("thead", {}, make("tr", {}, ...heading.map((name, column) => make("th", { scope: "col", class: numeric[column] ? "number" : null }, name)))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value, column) => make("td", { class: numeric[column] ? "number" : null }, cell(value))))))));
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((value, column) => make("td", { class: numeric[column] ? "number" : String(value).length > 40 ? "said" : null }, cell(value))))))));
 }
 
 function header() {
@@ -61,9 +61,13 @@ function summary() {
     ["Seconds", data.seconds === null ? "–" : count(Math.round(data.seconds))],
   ];
   into.append(make("dl", { class: "facts" }, ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))));
+  const compared = Object.values(data.against_hand_written).some(Boolean);
   const rows = data.candidates.flatMap((candidate) => Object.entries(candidate.splits).filter(([split]) => split === "test" || data.kind === "bench").map(([split, of]) =>
-    [candidate.id + (candidate.id === data.best ? " (best)" : ""), split, interval(of), count(of.n), count(of.unscored), count(of.calls), count(of.tokens), money(of.usd)]));
-  if (rows.length) into.append(make("h3", {}, data.kind === "bench" ? "Result" : "Test split, read once for the frozen shortlist"), table(["workflow", "split", "mean and 95 % interval", "n", "unscored", "calls", "tokens", "cost"], rows, "Results"));
+    [candidate.id + (candidate.id === data.best ? " (best)" : ""), split, interval(of), count(of.n), count(of.unscored), count(of.calls), count(of.tokens), money(of.usd), ...(compared ? [data.against_hand_written[candidate.id] || "–"] : [])]));
+  const measures = ["mean and 95 % interval", "n", "unscored", "calls", "tokens", "cost"];
+  if (rows.length) into.append(make("h3", {}, data.kind === "bench" ? "Result" : "Test split, read once for the frozen shortlist"), table(["workflow", "split", ...measures, ...(compared ? ["against hand-written"] : [])], rows, "Results"));
+  const references = data.references.map((of) => [of.id, interval(of), count(of.n), count(of.unscored), count(of.calls), count(of.tokens), money(of.usd, of.unpriced), [of.against, of.note].filter(Boolean).join("; ") || "–"]);
+  if (references.length) into.append(make("h3", {}, "Reference methods on the same tasks"), table(["method", ...measures, `${data.best} against it`], references, "Reference methods"));
   for (const note of data.notes) into.append(make("p", {}, `Note: ${note}`));
   if (data.answered.length) into.append(make("p", {}, `Models that answered: ${data.answered.join(", ")}`));
 }
@@ -72,9 +76,9 @@ function progress() {
   const shown = data.candidates.filter((candidate) => Object.values(candidate.splits).some((of) => of.mean !== null));
   const into = part("progress");
   if (!shown.length) { into.append(make("p", {}, "No workflow has a score yet.")); return; }
-  const left = 46, top = 16, height = 240, step = Math.max(26, Math.min(80, 900 / shown.length)), width = left + step * shown.length + 20;
+  const left = 46, top = 16, height = 240, step = Math.max(26, Math.min(80, 900 / shown.length)), width = left + step * shown.length + 20, tilted = step < 80, below = tilted ? 96 : 46;
   const y = (value) => top + height * (1 - value);
-  const svg = draw("svg", { width, height: height + 66, viewBox: `0 0 ${width} ${height + 66}`, role: "img", "aria-label": "Mean score of each workflow with its interval; the table of workflows has the same numbers" });
+  const svg = draw("svg", { width, height: height + below, viewBox: `0 0 ${width} ${height + below}`, role: "img", "aria-label": "Mean score of each workflow with its interval; the table of workflows has the same numbers" });
   for (const value of [0, 0.25, 0.5, 0.75, 1]) {
     svg.append(draw("line", { class: "axis", x1: left, x2: width - 10, y1: y(value), y2: y(value) }));
     const label = draw("text", { class: "soft", x: left - 8, y: y(value) + 4, "text-anchor": "end" }); label.textContent = value.toFixed(2); svg.append(label);
@@ -82,8 +86,8 @@ function progress() {
   let best = null, path = "";
   shown.forEach((candidate, index) => {
     const middle = left + step * (index + 0.5);
-    const name = draw("text", { x: middle, y: height + top + 18, "text-anchor": step < 60 ? "end" : "middle" });
-    if (step < 60) name.setAttribute("transform", `rotate(-45 ${middle} ${height + top + 18})`);
+    const name = draw("text", { x: middle, y: height + top + 18, "text-anchor": tilted ? "end" : "middle" });
+    if (tilted) name.setAttribute("transform", `rotate(-45 ${middle} ${height + top + 18})`);
     name.textContent = candidate.id.length > 14 ? `${candidate.id.slice(0, 13)}…` : candidate.id;
     svg.append(name);
     const splits = Object.entries(candidate.splits).filter(([, of]) => of.mean !== null);
@@ -110,6 +114,7 @@ let current = null;
 
 function candidates() {
   const into = part("candidates");
+  if (!data.candidates.length) { into.append(make("p", {}, "No workflow is recorded yet.")); return; }
   const known = new Set(data.candidates.map((candidate) => candidate.id));
   const children = new Map();
   for (const candidate of data.candidates) {
@@ -166,7 +171,7 @@ function wrapped(text, width) {
 
 function graph(of, id) {
   const box = { width: 172, height: 62 }, gap = { x: 44, y: 56 }, side = 96;
-  const width = of.width * (box.width + gap.x) + 2 * side, height = of.layers * (box.height + gap.y);
+  const width = of.width * (box.width + gap.x) + 2 * side, height = of.layers * (box.height + gap.y) - gap.y + 16;
   const at = new Map(of.spots.map((spot) => [spot.name, { ...spot, x: side + spot.position * (box.width + gap.x) + box.width / 2, y: spot.layer * (box.height + gap.y) + box.height / 2 + 8 }]));
   const most = Math.max(1, ...of.ways.map((way) => way.count));
   const said = of.spots.map((spot) => `${spot.name} (${spot.type}, ${spot.operator}), ran ${spot.visits} times`).join("; ");
@@ -211,9 +216,17 @@ function graph(of, id) {
 
 const ROW = 32;
 const COLUMNS = [
-  ["task", 110, (row) => data.tasks[row[2]][0]], ["text", 260, (row) => data.tasks[row[2]][1]], ["workflow", 130, (row) => row[0]], ["split", 90, (row) => row[1]],
-  ["score", 66, (row) => row[4]], ["reason", 120, (row) => row[5]], ["calls", 60, (row) => row[6]], ["tokens", 74, (row) => row[7]], ["seconds", 76, (row) => row[8]], ["answer", 200, (row) => row[9]],
+  ["task", 110, (row) => data.tasks[row[2]][0]], ["text", 240, (row) => data.tasks[row[2]][1]], ["workflow", 130, (row) => row[0]], ["split", 90, (row) => row[1]],
+  ["score", 66, (row) => row[4]], ["reason", 120, (row) => row[5]], ["calls", 60, (row) => row[6]], ["tokens", 74, (row) => row[7]], ["seconds", 76, (row) => row[8]], ["answer", null, (row) => row[9]],
 ];
+const NUMERIC = new Set(["score", "calls", "tokens", "seconds"]);
+const natural = new Intl.Collator("en", { numeric: true }).compare;
+// As recorded, workflow by workflow and split by split, but task 2 before task 10.
+const recorded = (() => {
+  let group = -1;
+  const groups = data.rows.map((row, index) => (group += Number(!index || row[0] !== data.rows[index - 1][0] || row[1] !== data.rows[index - 1][1])));
+  return data.rows.map((_, index) => index).sort((a, b) => groups[a] - groups[b] || natural(data.tasks[data.rows[a][2]][0], data.tasks[data.rows[b][2]][0]) || a - b);
+})();
 let shown = [], order = { column: null, down: false };
 
 function tasks() {
@@ -229,8 +242,8 @@ function tasks() {
     categories.length ? choice("by-category", "Category", categories.map((value) => [value, value])) : null,
     choice("by-score", "Score", [["one", "1"], ["part", "between 0 and 1"], ["zero", "0"], ["none", "unscored"]]),
     choice("by-reason", "Reason", values(5).map((value) => [value, value])));
-  const head = make("tr", {}, ...COLUMNS.map(([name], column) => make("th", { scope: "col", "aria-sort": "none" }, make("button", { type: "button", onclick: () => sort(column) }, name))));
-  const columns = make("colgroup", {}, ...COLUMNS.map(([, width]) => { const column = make("col"); column.style.width = `${width}px`; return column; }));
+  const head = make("tr", {}, ...COLUMNS.map(([name], column) => make("th", { scope: "col", "aria-sort": "none", class: NUMERIC.has(name) ? "number" : null }, make("button", { type: "button", onclick: () => sort(column) }, name))));
+  const columns = make("colgroup", {}, ...COLUMNS.map(([, width]) => { const column = make("col"); if (width) column.style.width = `${width}px`; return column; }));
   const body = make("tbody", { id: "rows" });
   const scroller = make("div", { class: "rows", id: "scroller", tabindex: "0", role: "region", "aria-label": "Results by task" }, make("table", {}, columns, make("thead", {}, head), body));
   into.append(filters, make("p", { id: "found", role: "status" }), scroller);
@@ -244,8 +257,8 @@ function filter() {
   const words = value("find").toLowerCase(), workflow = value("by-workflow"), split = value("by-split"), category = value("by-category"), score = value("by-score"), reason = value("by-reason");
   const fits = { "": () => true, one: (s) => s === 1, part: (s) => s !== null && s > 0 && s < 1, zero: (s) => s === 0, none: (s) => s === null }[score];
   shown = [];
-  data.rows.forEach((row, index) => {
-    const task = data.tasks[row[2]];
+  recorded.forEach((index) => {
+    const row = data.rows[index], task = data.tasks[row[2]];
     if ((!workflow || row[0] === workflow) && (!split || row[1] === split) && (!category || task[2] === category) && (!reason || row[5] === reason) && fits(row[4])
       && (!words || task[0].toLowerCase().includes(words) || task[1].toLowerCase().includes(words) || row[9].toLowerCase().includes(words))) shown.push(index);
   });
@@ -262,7 +275,7 @@ function arrange() {
   if (order.column !== null) {
     const of = COLUMNS[order.column][2], sign = order.down ? -1 : 1;
     // Missing values come last, whichever way the rest is sorted.
-    const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
+    const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : natural(String(a), String(b)));
     shown.sort((one, two) => { const a = of(data.rows[one]), b = of(data.rows[two]); return a === null ? (b === null ? one - two : 1) : b === null ? -1 : sign * compare(a, b) || one - two; });
   }
   const scored = shown.map((index) => data.rows[index][4]).filter((value) => value !== null);
@@ -281,7 +294,7 @@ function paint() {
       const value = of(row);
       const text = name === "score" ? number(value) : String(value ?? "");
       const epoch = row[3] ? ` (epoch ${row[3] + 1})` : "";
-      return make("td", { class: typeof value === "number" ? "number" : null, title: text }, column === 0 ? make("button", { type: "button", onclick: () => open(index) }, text + epoch) : text);
+      return make("td", { class: NUMERIC.has(name) ? "number" : null, title: text }, column === 0 ? make("button", { type: "button", onclick: () => open(index) }, text + epoch) : text);
     }));
   });
   part("rows").replaceChildren(...(first ? [space(first)] : []), ...rows, ...(last < shown.length ? [space(shown.length - last)] : []));
@@ -300,6 +313,8 @@ async function open(index) {
   const trace = (await block(Math.floor(index / data.block)))[index % data.block];
   body.replaceChildren();
   if (task[1]) body.append(make("h3", {}, "Task"), make("pre", {}, task[1]));
+  const kept = row[10] && data.pictures.find((picture) => picture.name === row[10] || picture.name.endsWith(`/${row[10]}`));
+  if (kept) body.append(make("h3", {}, "Pictures"), figure(kept));
   if (!trace) { body.append(make("p", {}, "No trace is recorded.")); return; }
   body.append(make("h3", {}, `Answer, score ${number(row[4])}${row[5] ? `, ${row[5]}` : ""}`), make("pre", {}, trace.answer || "none"));
   if (trace.failure) body.append(make("p", {}, `Failed: ${trace.failure}`));
@@ -317,11 +332,22 @@ async function open(index) {
   body.scrollTop = 0;
 }
 
+function figure(picture, small = false) {
+  const image = picture.data ? make("img", { src: picture.data, alt: picture.name, loading: "lazy" }) : make("p", {}, "not embedded: pictures beyond 8 MB are left out");
+  return make("figure", {}, small && picture.data ? make("button", { type: "button", onclick: () => enlarge(picture) }, image) : image, make("figcaption", {}, picture.name));
+}
+
+function enlarge(picture) {
+  part("h-trace").textContent = picture.name;
+  part("trace-body").replaceChildren(figure(picture));
+  part("trace").showModal();
+}
+
 function images() {
   if (!data.pictures.length) return;
   const into = part("pictures");
   into.hidden = false;
-  into.append(make("div", { class: "gallery" }, ...data.pictures.map((picture) => make("figure", {}, picture.data ? make("img", { src: picture.data, alt: picture.name, loading: "lazy" }) : make("p", {}, "not embedded"), make("figcaption", {}, picture.name)))));
+  into.append(make("div", { class: "gallery" }, ...data.pictures.map((picture) => figure(picture, true))));
 }
 
 function settings() {
