@@ -4,6 +4,7 @@ Matplotlib draws it, which the extra `plots` brings. Equal runs give equal SVG f
 """
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ PICTURES: tuple[Picture, ...] = ("png", "svg")
 
 _MARK, _SOFT, _GOOD = "#0b5cad", "#6b7178", "#1a6b35"
 _DRAWN = {TRAIN: ("o", "white", _SOFT), VALIDATION: ("o", _MARK, _MARK), TEST: ("s", _GOOD, _GOOD)}
-# Marker, filling and line of a split: told apart by shape and filling, not by colour alone.
+# Marker, filling and line of a split: told apart by shape and filling, not by colour alone. Another, such as a scorer's
+# own, is drawn like the one that chooses.
 
 _NAMED = 12
 # So many points bear their names; more would cover each other.
@@ -51,12 +53,14 @@ def points(evidence: Evidence) -> tuple[list[Point], str]:
     sources = [source for source in evidence.sources() if source.interval(evidence.seed) is not None]
     spent = [result.spend for source in sources for result in source.results()]
     dollars = bool(spent) and not any(spend.unpriced for spend in spent) and any(spend.usd for spend in spent)
-    seen = {split: max((len(s.by_task()) for s in sources if s.split == split), default=0) for split in _DRAWN}
+    seen: dict[str, int] = {}
+    for source in sources:
+        seen[source.split] = max(seen.get(source.split, 0), len(source.by_task()))
     found = []
     for source in sources:
         interval = source.interval(evidence.seed)
         assert interval is not None  # noqa: S101  chosen so above
-        whole = len(source.by_task()) == seen.get(source.split, len(source.by_task()))
+        whole = len(source.by_task()) == seen[source.split]
         cost = _cost(source, dollars)
         found.append(Point(source.candidate.id, source.candidate.round, source.split, interval, cost, whole))
     return found, "US dollars" if dollars else "tokens"
@@ -138,10 +142,9 @@ def _written(drawn: "Figure", form: Picture) -> bytes:
 
 def _rounds(axes: Any, found: Sequence[Point], evidence: Evidence) -> None:
     chosen = _choosing(found)
-    for split, (marker, face, edge) in _DRAWN.items():
+    for split in sorted({point.split for point in found}, key=lambda name: [*_DRAWN, name].index(name)):
+        marker, face, edge = _DRAWN.get(split, _DRAWN[VALIDATION])
         mine = [point for point in found if point.split == split]
-        if not mine:
-            continue
         places = _places(mine, split)
         for point, x in zip(mine, places, strict=True):
             axes.plot([x, x], [point.interval.low, point.interval.high], color=edge, linewidth=1.5, zorder=1)
@@ -163,14 +166,16 @@ def _rounds(axes: Any, found: Sequence[Point], evidence: Evidence) -> None:
     for number in sorted({point.round for point in steps}):
         best = max([best, *(point.interval.mean for point in steps if point.round == number)])
         line.append((number, best))
-    if len(line) > 1:
-        axes.step(*zip(*line, strict=True), where="post", color=_MARK, linestyle="--", linewidth=1, label="best so far")
     last = max(point.round for point in found)
+    line.append((last, best))
+    if last:
+        axes.step(*zip(*line, strict=True), where="post", color=_MARK, linestyle="--", linewidth=1, label="best so far")
     axes.set_xticks(range(0, last + 1, max(1, last // 10)))
     axes.set_xlim(-0.6, last + 0.6)
     axes.set_ylim(-0.03, 1.09)
     axes.set_xlabel("round")
-    axes.set_ylabel(evidence.label, parse_math=False)
+    axes.set_ylabel(textwrap.fill(evidence.label, 50), parse_math=False)
+    axes.set_axisbelow(True)
     axes.grid(axis="y", color="#dddddd")
     axes.legend(loc="best", fontsize=8)
 
@@ -180,6 +185,7 @@ def _front(axes: Any, found: Sequence[Point], unit: str, evidence: Evidence) -> 
     known = [point for point in found if point.split == split and point.cost is not None]
     axes.set_xlabel(f"{unit} a task, {split}")
     axes.set_ylim(-0.03, 1.09)
+    axes.set_axisbelow(True)
     axes.grid(color="#dddddd")
     if not known:
         axes.text(0.5, 0.5, "no cost is known", ha="center", va="center", transform=axes.transAxes)
@@ -219,6 +225,9 @@ def _name(axes: Any, point: Point, x: float, y: float, evidence: Evidence) -> No
         fontsize=8,
         parse_math=False,
         annotation_clip=True,
+        # Above the lines, below the points.
+        zorder=1.5,
+        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
     )
 
 

@@ -1,5 +1,6 @@
 """A run as a picture: what is drawn follows from the ledger, equal runs give equal files, no library is an error."""
 
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_picture_of_a_run_is_the_same_file_each_time(run: Path, tmp_path: Path) 
     assert text == (tmp_path / "b.svg").read_text()
     for part in ("one$^ (complete)", "r1c1", "hand-written", "made score", "tokens a task, validation", "best so far"):
         assert part in text
+
+
+def test_picture_of_a_scorers_own_split_has_its_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    monkeypatch.chdir(tmp_path)
+    run = next(fill(tmp_path).glob("bench-*"))
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("split: test", "split: local"))
+    with sqlite3.connect(run / "ledger.sqlite") as ledger:
+        ledger.execute("UPDATE results SET split = 'local'")
+    assert main(["report", str(run), "--format", "svg", "-o", "local.svg"]) == 0
+    assert "local, 95 % interval" in Path("local.svg").read_text()
 
 
 def test_picture_of_a_matrix_has_every_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
