@@ -86,7 +86,8 @@ def test_split_keeps_the_order_in_which_its_ids_are_given(write: Write) -> None:
 
 
 def test_tasks_are_listed_with_every_split_that_they_are_in(write: Write) -> None:
-    listed = held_out.list_tasks(write())
+    path = write()
+    listed = held_out.list_tasks(path, held_out.load_split(path, None))
     assert [task["id"] for task in listed] == ["a", "b", "c", "d", "e"]
     assert listed[3] == {"id": "d", "splits": ["test", "all"], "category": "k", "text": "d?"}
     assert canonical(listed)

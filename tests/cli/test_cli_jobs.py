@@ -132,6 +132,21 @@ def test_bench_lists_tasks_with_their_splits(folder: Path, capsys: pytest.Captur
     assert [task["splits"] for task in document["tasks"]][4:] == [["test"], ["test"]]
 
 
+def test_bench_lists_the_tasks_that_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def listed(*chosen: str) -> list[str]:
+        assert main(["bench", "./colours", "--list", "--json", *chosen]) == 0
+        return [task["id"] for task in json.loads(capsys.readouterr().out)["tasks"]]
+
+    assert listed("--split", "test") == ["4", "5"]
+    assert listed("--tasks", "1-3") == ["1", "2", "3"]
+    assert listed("--split", "test", "--limit", "1") == ["4"]
+    assert listed("--shard", "1/2") + listed("--shard", "2/2") != listed() == [str(number) for number in range(6)]
+    assert main(["bench", "./colours", "--list", "--split", "test", "--tasks", "0"]) == 2
+    assert "unknown task id in split 'test': '0'" in capsys.readouterr().err
+    assert main(["bench", "./colours", "--list", "--split", "tset"]) == 2
+    assert "unknown split 'tset'; there are: train, validation, test" in capsys.readouterr().err
+
+
 def test_bench_reports_mean_interval_and_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*BENCH, "--workflow", "better.yaml", "--run", "runs/one"]) == 0
     shown = capsys.readouterr()

@@ -14,6 +14,9 @@ from autoflow.core.json import Json
 from autoflow.errors import ThresholdError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoflow.core.task import Task
     from autoflow.lineup import Lineup
     from autoflow.zero_shot import Writing
 
@@ -22,7 +25,7 @@ app = new_app()
 
 @app.command(
     epilog=examples(
-        "autoflow bench openagi --list",
+        "autoflow bench openagi --list --split validation",
         "autoflow bench openagi --workflow workflows/openagi/manual.yaml --split validation",
         "autoflow bench openagi --workflow a.yaml --workflow b.yaml --split train --limit 5",
         "autoflow bench gsm8k --workflow mine.yaml --baseline io --baseline cot --baseline cot-sc:equal",
@@ -71,7 +74,9 @@ def bench(
     sample_id: options.SampleId = None,
     limit: options.Limit = None,
     shard: options.ShardOf = None,
-    listing: Annotated[bool, typer.Option("--list", help="Print the benchmark's tasks and run nothing.")] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Print the tasks, all or those chosen, and run nothing.")
+    ] = False,
     interpreter: options.Interpreter = options.DEFAULT_MODEL,
     base_url: options.BaseUrl = None,
     max_retries: options.MaxRetries = 8,
@@ -124,7 +129,13 @@ def bench(
         batch_size=batch_size,
     )
     if listing:
-        _list(benchmark, given, as_json)
+        from autoflow.bench import select
+        from autoflow.benchmarks import held_out
+        from autoflow.shard import Shard
+
+        every = held_out.load_split(benchmark, split, options=given)
+        shown = select(every, tasks, limit, split or "all", tuple(sample_id or ()))
+        _list(benchmark, given, shown if shard is None else Shard.parse(shard).part(shown), as_json)
         return 0
 
     from autoflow.bench import BenchConfig, split_of, tasks_of
@@ -226,10 +237,10 @@ def _writing(
     return Writing(generator, form, repairs, drawn)  # type: ignore[arg-type]
 
 
-def _list(benchmark: str, given: dict[str, Json], as_json: bool) -> None:
+def _list(benchmark: str, given: dict[str, Json], tasks: "Sequence[Task]", as_json: bool) -> None:
     from autoflow.benchmarks import held_out
 
-    rows = held_out.list_tasks(benchmark, options=given)
+    rows = held_out.list_tasks(benchmark, tasks, options=given)
     if as_json:
         from autoflow.cli.output import emit
 
