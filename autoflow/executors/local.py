@@ -41,7 +41,8 @@ class Processes:
         async def hire() -> "_Process":
             return await _Process.begun(recipe, self.options, Clerk(office.desk, gates, office.save))
 
-        async with Pool(hire, recipe.workflow, self.workers, say=self.say) as pool:
+        # A child starts, however slowly on a busy machine, or its end is noticed.
+        async with Pool(hire, recipe.workflow, self.workers, say=self.say, patience_s=None) as pool:
             yield pool
 
 

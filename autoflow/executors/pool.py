@@ -19,7 +19,7 @@ ATTEMPTS = 3
 """Workers that a draw may take down with it before it is given up as a fault."""
 
 PATIENCE_S = 120.0
-"""So long may a run have no worker at all."""
+"""So long may a run have no worker at all, where one may never come."""
 
 
 class Lost(Exception):  # noqa: N818  what happens to workers, not an error of ours
@@ -52,9 +52,10 @@ class Pool:
         size: int,
         *,
         say: Callable[[str], None] | None = None,
-        patience_s: float = PATIENCE_S,
+        patience_s: float | None = PATIENCE_S,
     ) -> None:
-        """`workflow` is what the workers draw. `say` is told in one line of a worker that was lost."""
+        """`workflow` is what the workers draw. `say` is told in one line of a worker that was lost. A run that has no
+        worker for `patience_s` ends; `None`: each hire is certain to end, with a worker or without."""
         self._hire = hire
         self._workflow = workflow
         self._size = size
