@@ -127,10 +127,19 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+class Group(TyperGroup):
+    """A command of commands, whose help has the first sentence of each whole."""
+
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        with formatter.section("Commands"):
+            lines = [(name, found.get_short_help_str(limit=1000)) for name, found in self.commands.items()]
+            formatter.write_dl(lines)
+
+
 def new_app() -> typer.Typer:
     """What every command module begins with."""
     # Plain help: importing rich's costs more than the whole of `autoflow --help` may take.
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def run(found: "Command", arguments: Sequence[str]) -> int:

@@ -25,6 +25,15 @@ def test_help_lists_every_command_with_its_line(capsys: pytest.CaptureFixture[st
         assert f"{name} {table.help_line(name)}" in shown
 
 
+@pytest.mark.parametrize("name", ["adapters", "init", "openagi", "runs"])
+def test_help_of_a_group_says_what_each_of_its_commands_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    before, commands = shown.split("Commands:")
+    assert len(before.split("Options:")[0].strip().splitlines()) > 1
+    assert "..." not in commands.replace("embedded/...", "")
+
+
 def test_no_command_prints_the_help_and_ends_with_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "Commands:" in capsys.readouterr().err

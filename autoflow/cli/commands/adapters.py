@@ -21,6 +21,11 @@ KeyEnv = Annotated[
 ]
 
 
+@app.callback()
+def adapters() -> None:
+    """Merge, export and pack trained adapters, and load them into a running vLLM."""
+
+
 @app.command(
     "export",
     epilog=examples(
