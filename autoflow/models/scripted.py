@@ -96,7 +96,13 @@ def load(path: Path) -> Scripted:
     """
     try:
         items = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: the script is not YAML: {error.problem or error.context}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the script: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot read the script: {error}") from error
     if not isinstance(items, list) or not items:
         raise ConfigError(f"{path}: a script is a non-empty list of rules")

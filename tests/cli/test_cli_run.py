@@ -92,13 +92,15 @@ def test_task_comes_from_a_file_and_context_from_pairs(folder: Path, capsys: pyt
         (["run", "w.yaml", "x", "--protocol", "fast"], "unknown protocol 'fast'; there are: fused, segment, core"),
         (["run", "w.yaml", "x", "--interpreter", "gpt"], "provider/model, not 'gpt'; providers are"),
         (["run", "w.yaml", "x", "--interpreter", "nowhere/x"], "unknown model provider 'nowhere'"),
-        (["run", "w.yaml", "x", "--interpreter", "scripted/none.yaml"], "none.yaml: cannot read the script"),
+        (["run", "w.yaml", "x", "--interpreter", "scripted/none.yaml"], "none.yaml: cannot read the script: No such"),
+        (["run", "w.yaml", "x", "--interpreter", "scripted/w.txt"], "w.txt:2:1: the script is not YAML: "),
         (["run", "w.yaml", "x", "--operators", "nothing"], "nothing"),
     ],
 )
 def test_misuse_is_said_in_a_line_and_ends_with_2(
     arguments: list[str], complaint: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "w.txt").write_text("- replies: [1\n")
     assert main(arguments) == 2
     message = capsys.readouterr().err
     assert complaint in message
