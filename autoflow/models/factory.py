@@ -13,7 +13,7 @@ from autoflow.models.limit import Gate, Limited
 from autoflow.models.options import ModelOptions
 from autoflow.models.prices import Priced, cost, price
 from autoflow.models.provider import Provider
-from autoflow.models.retry import Retrying, Timed
+from autoflow.models.retry import HERE_S, SERVER_S, Retrying, Timed
 
 __all__ = ["Endpoint", "ModelOptions", "open_model", "price_of"]
 
@@ -48,10 +48,11 @@ def open_model(
     own: int | None = getattr(opened, "concurrency", None)
     most = min(own or options.max_concurrency, options.max_concurrency)
     shared = gate(spec, most) if gate is not None and own is None else None
+    limit_s = options.timeout_s or (SERVER_S if own is None else HERE_S)
     rates = options.prices.get(spec)
     priced = opened if rates is None else Priced(opened, rates)
     return Retrying(
-        Limited(Timed(priced, options.timeout_s), most=most, gate=shared),
+        Limited(Timed(priced, limit_s), most=most, gate=shared),
         retries=options.max_retries,
         max_wait_s=options.max_wait_s,
         rng=random.Random(options.seed),  # noqa: S311  (jitter, not a secret)

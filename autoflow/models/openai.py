@@ -28,6 +28,7 @@ from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_ar
 from autoflow.models.options import ModelOptions
 from autoflow.models.prices import price
 from autoflow.models.provider import Provider
+from autoflow.models.retry import SERVER_S
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
@@ -242,14 +243,16 @@ class OpenAIChat(BaseChatModel):
 
     def _error(self, error: openai.OpenAIError) -> Exception:
         name = self._name
-        if isinstance(error, openai.APITimeoutError):
-            return ProviderError(f"{name} did not answer in time", transient=True)
         if isinstance(error, openai.APIStatusError):
             return self._status(error)
+        # The transport calls a refused connection a time-out; what the system said is at the end of the chain.
+        cause = _system_error(error)
+        if isinstance(error, openai.APITimeoutError) and cause is None:
+            return ProviderError(f"{name} did not answer in time", transient=True)
         if isinstance(error, openai.APIConnectionError):
-            cause = type(error.__cause__).__name__ if error.__cause__ is not None else "no connection"
+            why = cause or type(error.__cause__ or error).__name__
             return ProviderError(
-                f"the connection to {name} failed ({cause})", transient=True, hint="is the server running there?"
+                f"the connection to {name} failed ({why})", transient=True, hint="is the server running there?"
             )
         return ProviderError(f"{name}: {type(error).__name__}", transient=False)
 
@@ -455,7 +458,7 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
         base_url=endpoint.base_url,
         key=key,
         key_env=endpoint.api_key_env,
-        timeout_s=options.timeout_s,
+        timeout_s=options.timeout_s or SERVER_S,
         connections=options.max_concurrency,
     )
 
@@ -463,6 +466,18 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
         return price(name, endpoint.base_url, usage)
 
     return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose, direct=chat.ask)
+
+
+def _system_error(error: BaseException) -> str | None:
+    """What the operating system said, such as "Connection refused"; `None` where it said nothing."""
+    found: str | None = None
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, TimeoutError) and cause.errno is not None:
+            # A name that cannot be resolved has a number of another table.
+            found = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 def _open(name: str, options: ModelOptions) -> ChatModel:

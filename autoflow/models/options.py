@@ -18,8 +18,9 @@ class ModelOptions:
     """Environment variable that holds the key of `openai/...`; `None` is `OPENAI_API_KEY`, which may be unset where
     a `base_url` is given."""
 
-    timeout_s: float = 120.0
-    """Limit of one attempt in seconds, where the request has none of its own."""
+    timeout_s: float | None = None
+    """Limit of one attempt in seconds, where the request has none of its own; `None`: what suits the model
+    (`autoflow.models.retry`)."""
 
     max_retries: int = 5
     """Attempts after the first, for transient errors only; 0 asks once."""

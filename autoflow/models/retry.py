@@ -18,6 +18,12 @@ LONGEST_WAIT_S = 30.0
 """Of the waits that we choose; a server's `Retry-After` is honoured as it is."""
 
 
+SERVER_S = 120.0
+"""So long may a server take for one answer."""
+
+HERE_S = 1800.0
+"""The same for a model in this process: on a slow machine it is late, but never out of reach."""
+
 SILENT_S = 60.0
 """So long may a server that has answered before leave all calls without an answer; then none is tried again."""
 

@@ -13,6 +13,7 @@ import pytest
 
 from autoflow.core.model import Feature, Message, Reply, Request, Sampling, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, RunError, UnknownNameError, UsageError
+from autoflow.models import factory
 from autoflow.models.factory import ModelOptions, open_model
 from autoflow.models.limit import Limited
 from autoflow.models.retry import Retrying, Timed
@@ -46,6 +47,26 @@ class Staged:
 
     async def aclose(self) -> None:
         self.closed += 1
+
+
+class Slow(Staged):
+    """A model in this process, which says how many calls it carries out at once."""
+
+    concurrency = 1
+
+
+@pytest.mark.parametrize(("model", "answers"), [(Slow, True), (Staged, False)])
+async def test_a_model_in_this_process_may_take_longer_than_a_server(
+    model: type[Staged], answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory, "SERVER_S", 0.01)
+    monkeypatch.setattr(factory.plugins, "load", lambda *_: lambda *_: model(wait=lambda: asyncio.sleep(0.1)))
+    opened = open_model("scripted/slow", ModelOptions(max_retries=0))
+    if answers:
+        assert (await opened.complete(ASK)).text == "fine"
+    else:
+        with pytest.raises(ProviderError, match=r"did not answer within 0\.01 s"):
+            await opened.complete(ASK)
 
 
 class Clock:

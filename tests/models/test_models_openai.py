@@ -130,7 +130,9 @@ async def test_hanging_reply_ends_at_the_time_out_and_is_tried_again() -> None:
 async def test_server_that_is_not_there_is_transient_and_named() -> None:
     error = await fault_of("http://127.0.0.1:9/v1")
     assert error.transient
-    assert "127.0.0.1:9" in str(error)
+    assert "the connection to test at http://127.0.0.1:9/v1 failed (Connection refused)" in str(error)
+    nowhere = await fault_of("http://nowhere.invalid/v1")
+    assert "http://nowhere.invalid/v1 failed (" in str(nowhere)
 
 
 def test_address_that_is_none_is_refused_before_anything_is_asked() -> None:
