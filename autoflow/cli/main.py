@@ -4,9 +4,11 @@
 interrupted. An error of ours is one or two lines on stderr; `AUTOFLOW_DEBUG=1` adds the traceback.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +17,7 @@ from typer.main import get_command
 
 from autoflow import __version__
 from autoflow.cli import table
-from autoflow.errors import AutoflowError, WorkflowError
+from autoflow.errors import AutoflowError, UsageError, WorkflowError
 
 INTERRUPTED = 130
 BUG = 1
@@ -80,10 +82,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary: nothing above us could say more
+        fault = _of_a_file(error)
+        if fault is not None:
+            if debug:
+                _traceback()
+            print(describe(fault), file=sys.stderr)
+            return fault.exit_code
         _traceback()
         print(f"error: this is a bug in autoflow {__version__}: {type(error).__name__}: {error}", file=sys.stderr)
         print("  please report it with the traceback above and the command", file=sys.stderr)
         return BUG
+
+
+_PLACES = {"EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG"}
+
+
+def _of_a_file(error: Exception) -> AutoflowError | None:
+    """What a file or folder of the user's stood in the way of; `None` for what is no such thing, or is our own."""
+    if not isinstance(error, OSError) or errno.errorcode.get(error.errno or 0) not in _PLACES:
+        return None
+    name = error.filename2 or error.filename
+    if not isinstance(name, str) or Path(name).resolve().is_relative_to(Path(__file__).resolve().parents[1]):
+        return None
+    return UsageError(f"{name}: {error.strerror}", hint="name a file or folder that can be read and written there")
 
 
 def _traceback() -> None:

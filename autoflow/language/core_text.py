@@ -441,7 +441,7 @@ def _fields(step: Step, lossy: bool) -> Iterator[str]:
         if key is not None:
             raise WorkflowError(
                 f"CoRE text cannot say `{key}` of step {quoted(step.name)}",
-                hint="export with loss (lossy=True) to leave such things out",
+                hint="leave such things out: --lossy of autoflow convert, lossy=True in Python",
             )
     instruction = step.instruction if references(step.instruction) else fill(step.instruction, {})
     pairs = [("next", step.next)] if step.next is not None and step.type == "process" else list(step.branches.items())
@@ -482,7 +482,7 @@ def _text(step: Step, key: str, text: str, delimiter: str, lossy: bool) -> str:
         fault = f"holds `{delimiter}`" if delimiter in text else "is blank, padded, or broken over lines"
         raise WorkflowError(
             f"CoRE text cannot say the {key} of step {quoted(step.name)}: {quoted(text)} {fault}",
-            hint="reword it, or export with loss (lossy=True)",
+            hint="reword it, or have it mended: --lossy of autoflow convert, lossy=True in Python",
         )
     mended = re.sub(r"[\x00-\x20\x7f-\x9f\ufeff\ud800-\udfff\ufffe\uffff]+", " ", text)
     return re.sub(r":{2,}", ":", mended).strip() or "-"

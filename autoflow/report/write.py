@@ -55,6 +55,9 @@ def whole(file: Path, parts: Iterable[str | bytes]) -> None:
     """Write the parts to the file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.new")
-    with new.open("wb") as stream:
-        stream.writelines(part.encode() if isinstance(part, str) else part for part in parts)
-    new.replace(file)
+    try:
+        with new.open("wb") as stream:
+            stream.writelines(part.encode() if isinstance(part, str) else part for part in parts)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

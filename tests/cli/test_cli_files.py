@@ -290,6 +290,21 @@ def test_convert_writes_to_stdout_and_takes_formats_by_name(
     assert main(["convert", "--to", "json", "sound.yaml"]) == 2
 
 
+def test_convert_says_what_core_text_cannot_and_leaves_it_out_when_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "bounded.yaml").write_text(
+        "autoflow: 1\nname: b\nsteps:\n  - {name: a, type: process, instruction: Do., next: a, max_visits: 2, "
+        "otherwise: z}\n  - {name: z, type: terminal, instruction: End.}\n"
+    )
+    assert main(["convert", "bounded.yaml", "--to", "core"]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith("bounded.yaml: error ")
+    assert "--lossy" in message
+    assert main(["convert", "bounded.yaml", "--to", "core", "--lossy"]) == 0
+    assert capsys.readouterr().out.startswith("a:::Process:::Do.:::")
+
+
 def test_convert_minds_no_interpreter_that_is_set_for_all_commands(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

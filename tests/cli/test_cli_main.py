@@ -88,6 +88,43 @@ def test_an_unexpected_exception_says_that_it_is_a_bug(
     assert "Traceback" in message
 
 
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["init", "benchmark", "{}/deep/x.yaml"], "deep"),
+        (["schema", "--vscode"], ".vscode"),
+        (["convert", "chain_of_thought.yaml", "-o", "{}/deep/x.core"], "deep/x.core"),
+        (["export", "chain_of_thought.yaml", "-o", "{}/file/app"], "file/app"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_no_bug(
+    command: list[str],
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("file", ".vscode"):
+        Path(name).write_text("no folder")
+    Path("chain_of_thought.yaml").write_text(
+        "autoflow: 1\nname: c\nsteps: [{name: a, type: terminal, instruction: Do.}]\n"
+    )
+    assert main([part.format(tmp_path) for part in command]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error[usage]: ")
+    assert place in message
+    assert "Traceback" not in message
+
+
+def test_a_file_of_our_own_that_is_missing_is_a_bug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "run", lambda *_: Path(table.__file__).with_name("missing.txt").read_text())
+    assert main(["lint", "x"]) == 1
+    assert "this is a bug in autoflow" in capsys.readouterr().err
+
+
 def test_interrupt_outside_of_a_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoflow.cli.table import examples, new_app
-from autoflow.errors import UnknownNameError, UsageError
+from autoflow.errors import UnknownNameError, UsageError, WorkflowError
 
 if TYPE_CHECKING:
     from autoflow.core.workflow import Workflow
@@ -61,6 +61,9 @@ def convert(
             "--interpreter", metavar="MODEL", help="The model that an Agent Spec flow names; the workflow names none."
         ),
     ] = None,
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Leave out what CoRE text cannot say: bounds, operators, what steps read.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output file if it exists.")] = False,
 ) -> None:
     """Convert a workflow. What is wrong with a CoRE text is printed on stderr, by line, and so is what an Agent Spec
@@ -81,7 +84,12 @@ def convert(
     if typed and to != "agent-spec":
         raise UsageError("--interpreter is for --to agent-spec", hint="no other format names the model that runs it")
     data, file = files.read(workflow)
-    text = _written(_parsed(data, file, source, bound), to, workflow, interpreter or DEFAULT_MODEL)
+    parsed = _parsed(data, file, source, bound)
+    try:
+        text = _written(parsed, to, workflow, interpreter or DEFAULT_MODEL, lossy)
+    except WorkflowError as error:
+        error.file = error.file or file
+        raise
     if output is None:
         sys.stdout.write(text)
         return
@@ -120,7 +128,7 @@ def _parsed(data: bytes, file: str, source: str, bound: int | None) -> "Workflow
     return document.parse(data, file).workflow
 
 
-def _written(workflow: "Workflow", to: str, name: str, interpreter: str) -> str:
+def _written(workflow: "Workflow", to: str, name: str, interpreter: str, lossy: bool) -> str:
     if to == "agent-spec":
         from autoflow.cli import files
         from autoflow.language.agent_spec_out import text_of, to_agent_spec
@@ -130,7 +138,7 @@ def _written(workflow: "Workflow", to: str, name: str, interpreter: str) -> str:
     if to == "core":
         from autoflow.language.core_text import dump_core
 
-        return dump_core(workflow)
+        return dump_core(workflow, lossy=lossy)
     from autoflow.language.dump import dump
 
     return dump(workflow)

@@ -108,7 +108,12 @@ def generate(
         say(f"error[workflow]: {generator} wrote no valid workflow, also after {found.repairs} repairs")
         return WorkflowError.exit_code
     if output is not None:
-        output.write_text(text, encoding="utf-8", newline="")
+        try:
+            output.write_text(text, encoding="utf-8", newline="")
+        except OSError:
+            # It was paid for.
+            sys.stdout.write(text)
+            raise
         say(f"{output}: written")
     elif not as_json:
         sys.stdout.write(text)
