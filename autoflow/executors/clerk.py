@@ -4,7 +4,8 @@ Calls are known by numbers that the worker gives them, so that it can withdraw o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from autoflow.core.model import Reply, Request
@@ -29,21 +30,30 @@ class Clerk:
         self._turns: dict[int, tuple[Adaptive, int]] = {}
         self._gone = False
 
-    async def ask(self, number: int, key: str, model: str, role: Role, request: Request) -> Reply | None:
-        """The reply, or `None`: the call may be made.
+    async def ask(  # noqa: PLR0917  a link carries positions
+        self, number: int, key: str, model: str, role: Role, request: Request, most: int | None
+    ) -> Reply | None:
+        """The reply, or `None`: the call may be made. With `most` it then has its first turn at the model's gate, too,
+        which `leave` gives back by the same number.
 
         Raises:
             AutoflowError: As `Desk.ask`.
         """
-        found = await self._wait(number, self._desk.ask(key, model, role, request))
-        if isinstance(found, Reply):
-            return found
-        self._slips[number] = found
+        with self._waits(number):
+            found = await self._desk.ask(key, model, role, request)
+            if isinstance(found, Reply):
+                return found
+            self._slips[number] = found
+            if most is not None:
+                await self._enter(number, model, most)
         return None
 
-    async def answered(self, number: int, reply: Reply) -> Reply:
-        """As `Desk.answered`."""
-        return await self._desk.answered(self._slip(number), reply)
+    async def answered(self, number: int, reply: Reply) -> Reply | None:
+        """As `Desk.answered`; `None`: the reply is on record as it came."""
+        # Whoever waited for the turn of this call is told first: recording takes longer, and holds no connection up.
+        await asyncio.sleep(0)
+        recorded = await self._desk.answered(self._slip(number), reply)
+        return None if recorded is reply else recorded
 
     def failed(self, number: int, error: BaseException) -> None:
         """As `Desk.failed`."""
@@ -51,16 +61,14 @@ class Clerk:
 
     def withdraw(self, number: int) -> None:
         """The worker no longer wants to know, whether it was let through or not."""
+        self.leave(number, "failed")
         if number in self._slips:
             self._desk.failed(self._slips.pop(number), asyncio.CancelledError())
-        elif number in self._waiting:
-            self._waiting.pop(number).cancel()
 
     async def enter(self, number: int, model: str, most: int) -> None:
-        """Wait for a turn at the model's gate."""
-        gate = self._gates.setdefault(model, Adaptive(most))
-        turn = await self._wait(number, gate.enter())
-        self._turns[number] = (gate, turn)
+        """Wait for a turn at the model's gate: for attempts after a call's first."""
+        with self._waits(number):
+            await self._enter(number, model, most)
 
     def leave(self, number: int, outcome: Outcome) -> None:
         """Give the turn back, also one that was still waited for."""
@@ -85,14 +93,20 @@ class Clerk:
             self._desk.lost(slip)
         self._waiting, self._turns, self._slips = {}, {}, {}
 
-    async def _wait(self, number: int, wanted: Any) -> Any:
+    async def _enter(self, number: int, model: str, most: int) -> None:
+        gate = self._gates.setdefault(model, Adaptive(most))
+        self._turns[number] = (gate, await gate.enter())
+
+    @contextmanager
+    def _waits(self, number: int) -> Iterator[None]:
+        """The task that is under way may be cancelled by this number."""
         if self._gone:
-            wanted.close()
             raise WorkerError("this worker was given up; its tasks are with others")
-        task = asyncio.ensure_future(wanted)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  calls are carried out by tasks
         self._waiting[number] = task
         try:
-            return await task
+            yield
         finally:
             self._waiting.pop(number, None)
 

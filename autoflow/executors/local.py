@@ -83,10 +83,10 @@ class _Process:
         os.close(theirs_alive)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
 
-        async def handle(method: str, arguments: tuple[Any, ...]) -> Any:
+        def handle(method: str, arguments: tuple[Any, ...]) -> object:
             assert method in METHODS  # noqa: S101  our own child
-            found = getattr(clerk, method)(*arguments)
-            return await found if asyncio.iscoroutine(found) else found
+            found: object = getattr(clerk, method)(*arguments)
+            return found
 
         process = cls(child, ours_alive, Link(reader, writer, handle), clerk)
         try:

@@ -9,7 +9,9 @@ from typing import Any
 
 from autoflow import garbage
 from autoflow.executors.link import Link
+from autoflow.executors.recipe import Recipe
 from autoflow.executors.worker import Worker
+from autoflow.models.options import ModelOptions
 from autoflow.telemetry import exporting
 
 LAST_S = 5.0
@@ -36,15 +38,16 @@ async def _serve(connection: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     worker: Worker | None = None
 
-    async def handle(method: str, arguments: tuple[Any, ...]) -> Any:
+    async def begin(recipe: Recipe, options: ModelOptions) -> None:
         nonlocal worker
+        worker = await Worker.begun(recipe, options, link)
+
+    def handle(method: str, arguments: tuple[Any, ...]) -> object:
         if method == "begin":
-            recipe, options = arguments
-            worker = await Worker.begun(recipe, options, link)
-            return None
+            return begin(*arguments)
         assert method == "draw"  # noqa: S101  our own driver
         assert worker is not None  # noqa: S101  it begins first
-        return await worker.draw(*arguments)
+        return worker.draw(*arguments)
 
     link = Link(reader, writer, handle)
     await link.serve()

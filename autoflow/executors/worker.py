@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from autoflow.benchmarks import loader
@@ -65,10 +66,14 @@ class Worker:
             )
         self._blot = blotter(os.environ)
         numbers = itertools.count()
-        desk = _Desk(way, numbers, self._blot)
-        self._models = Shared(
-            lambda spec: open_model(spec, options, gate=lambda model, most: _Gate(way, numbers, model, most))
-        )
+        gates: dict[str, _Gate] = {}
+
+        def gate(model: str, most: int) -> _Gate:
+            gates[model] = _Gate(way, numbers, model, most)
+            return gates[model]
+
+        desk = _Desk(way, numbers, gates, self._blot)
+        self._models = Shared(lambda spec: open_model(spec, options, gate=gate))
 
         def at_desk(spec: str, role: Role = "interpreter") -> Model:
             return AtDesk(self._models(spec), desk, role=role)
@@ -135,33 +140,8 @@ def _blotted(kind: type[T], value: T, blot: Callable[[str], str]) -> T:
     return value if clean == text else serial.loads(kind, clean)
 
 
-class _Desk:
-    """The run's desk, as seen from here. Slips are numbers."""
-
-    def __init__(self, way: Way, numbers: "itertools.count[int]", blot: Callable[[str], str]) -> None:
-        self._way = way
-        self._numbers = numbers
-        self._blot = blot
-
-    async def ask(self, key: str, model: str, role: Role, request: Request) -> Reply | int:
-        number = next(self._numbers)
-        try:
-            reply = await self._way.call("ask", number, key, model, role, request)
-        except asyncio.CancelledError:
-            self._way.tell("withdraw", number)
-            raise
-        return reply if isinstance(reply, Reply) else number
-
-    async def answered(self, slip: int, reply: Reply) -> Reply:
-        recorded = await self._way.call("answered", slip, _blotted(Reply, reply, self._blot))
-        assert isinstance(recorded, Reply)  # noqa: S101  as `Clerk.answered` is typed
-        return recorded
-
-    def failed(self, slip: int, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            self._way.tell("failed", slip, error)
-        else:
-            self._way.tell("withdraw", slip)
+_turn: ContextVar[int | None] = ContextVar("turn", default=None)
+"""Number of the turn at a gate that a call got together with its slip, until its first attempt takes it."""
 
 
 class _Gate:
@@ -171,12 +151,16 @@ class _Gate:
         self._way = way
         self._numbers = numbers
         self._model = model
-        self._most = most
+        self.most = most
 
     async def enter(self) -> int:
+        turn = _turn.get()
+        if turn is not None:
+            _turn.set(None)
+            return turn
         number = next(self._numbers)
         try:
-            await self._way.call("enter", number, self._model, self._most)
+            await self._way.call("enter", number, self._model, self.most)
         except asyncio.CancelledError:
             self._way.tell("leave", number, "failed")
             raise
@@ -184,3 +168,44 @@ class _Gate:
 
     def leave(self, turn: int, outcome: Outcome) -> None:
         self._way.tell("leave", turn, outcome)
+
+
+class _Desk:
+    """The run's desk, as seen from here. Slips are numbers. A call is let through with a turn at its model's gate."""
+
+    def __init__(
+        self,
+        way: Way,
+        numbers: "itertools.count[int]",
+        gates: Mapping[str, _Gate],
+        blot: Callable[[str], str],
+    ) -> None:
+        self._way = way
+        self._numbers = numbers
+        self._gates = gates
+        self._blot = blot
+
+    async def ask(self, key: str, model: str, role: Role, request: Request) -> Reply | int:
+        number = next(self._numbers)
+        gate = self._gates.get(model)
+        most = None if gate is None else gate.most
+        try:
+            reply = await self._way.call("ask", number, key, model, role, request, most)
+        except asyncio.CancelledError:
+            self._way.tell("withdraw", number)
+            raise
+        if isinstance(reply, Reply):
+            return reply
+        _turn.set(None if gate is None else number)
+        return number
+
+    async def answered(self, slip: int, reply: Reply) -> Reply:
+        clean = _blotted(Reply, reply, self._blot)
+        recorded = await self._way.call("answered", slip, clean)
+        return recorded if isinstance(recorded, Reply) else clean
+
+    def failed(self, slip: int, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._way.tell("failed", slip, error)
+        else:
+            self._way.tell("withdraw", slip)

@@ -43,10 +43,10 @@ async def _begun(work: object) -> "asyncio.Task[object]":
 
 async def test_an_equal_call_of_another_worker_waits_and_is_answered_from_the_record(ledger: Ledger) -> None:
     one, two, desk = _clerks(ledger)
-    assert await one.ask(1, "k", "m/x", "interpreter", REQUEST) is None
-    waiting = await _begun(two.ask(1, "k", "m/x", "interpreter", REQUEST))
+    assert await one.ask(1, "k", "m/x", "interpreter", REQUEST, None) is None
+    waiting = await _begun(two.ask(1, "k", "m/x", "interpreter", REQUEST, None))
     assert not waiting.done()
-    assert (await one.answered(1, REPLY)).text == "blue"
+    assert await one.answered(1, REPLY) is None
     found = await waiting
     assert isinstance(found, Reply)
     assert found.cached
@@ -56,8 +56,8 @@ async def test_an_equal_call_of_another_worker_waits_and_is_answered_from_the_re
 
 async def test_the_call_of_a_lost_worker_is_made_by_another_and_counts_as_failed(ledger: Ledger) -> None:
     one, two, desk = _clerks(ledger, Budget(calls=3))
-    await one.ask(1, "k", "m/x", "interpreter", REQUEST)
-    waiting = await _begun(two.ask(1, "k", "m/x", "interpreter", REQUEST))
+    await one.ask(1, "k", "m/x", "interpreter", REQUEST, None)
+    waiting = await _begun(two.ask(1, "k", "m/x", "interpreter", REQUEST, None))
     one.close()
     assert await waiting is None
     await two.answered(1, REPLY)
@@ -65,10 +65,10 @@ async def test_the_call_of_a_lost_worker_is_made_by_another_and_counts_as_failed
     with pytest.raises(WorkerError, match="was given up"):
         await one.answered(1, REPLY)
     with pytest.raises(WorkerError, match="was given up"):
-        await one.ask(2, "other", "m/x", "interpreter", REQUEST)
-    await two.ask(2, "other", "m/x", "interpreter", REQUEST)
+        await one.ask(2, "other", "m/x", "interpreter", REQUEST, None)
+    await two.ask(2, "other", "m/x", "interpreter", REQUEST, None)
     with pytest.raises(BudgetExhaustedError):
-        await two.ask(3, "third", "m/x", "interpreter", REQUEST)
+        await two.ask(3, "third", "m/x", "interpreter", REQUEST, None)
 
 
 async def test_a_lost_worker_leaves_its_turn_at_the_gate(ledger: Ledger) -> None:
@@ -83,17 +83,47 @@ async def test_a_lost_worker_leaves_its_turn_at_the_gate(ledger: Ledger) -> None
     two.leave(1, "answered")
 
 
+@pytest.mark.parametrize("end", ["leaves", "withdraws", "is lost"])
+async def test_a_call_comes_with_its_first_turn_at_the_gate(ledger: Ledger, end: str) -> None:
+    one, two, desk = _clerks(ledger)
+    assert await one.ask(1, "k", "m/x", "interpreter", REQUEST, 1) is None
+    waiting = await _begun(two.ask(1, "other", "m/x", "interpreter", REQUEST, 1))
+    assert not waiting.done()
+    if end == "leaves":
+        one.leave(1, "answered")
+    elif end == "withdraws":
+        one.withdraw(1)
+    else:
+        one.close()
+    assert await asyncio.wait_for(waiting, 1) is None
+    two.leave(1, "answered")
+    await two.answered(1, REPLY)
+    assert (desk.meter.spend.calls, ledger.failed_calls()) == (2, end == "is lost")
+
+
+async def test_a_call_withdrawn_while_it_waits_at_the_gate_leaves_nothing(ledger: Ledger) -> None:
+    one, two, _ = _clerks(ledger, Budget(tokens=10))
+    await one.enter(1, "m/x", 1)
+    behind = await _begun(one.ask(2, "k", "m/x", "interpreter", REQUEST, 1))
+    one.withdraw(2)
+    await asyncio.wait([behind])
+    assert behind.cancelled()
+    one.leave(1, "answered")
+    assert await asyncio.wait_for(two.ask(1, "k", "m/x", "interpreter", REQUEST, 1), 1) is None
+    assert ledger.failed_calls() == 0
+
+
 @pytest.mark.parametrize("let_through", [True, False])
 async def test_a_withdrawn_call_leaves_nothing(ledger: Ledger, let_through: bool) -> None:
     one, two, desk = _clerks(ledger, Budget(tokens=10))
     held = 1 if let_through else 2
-    await one.ask(1, "k", "m/x", "interpreter", REQUEST)
+    await one.ask(1, "k", "m/x", "interpreter", REQUEST, None)
     if not let_through:
-        await _begun(one.ask(2, "k", "m/x", "interpreter", REQUEST))
+        await _begun(one.ask(2, "k", "m/x", "interpreter", REQUEST, None))
     one.withdraw(held)
     if not let_through:
         await one.answered(1, REPLY)
-    found = await two.ask(1, "k", "m/x", "interpreter", REQUEST)
+    found = await two.ask(1, "k", "m/x", "interpreter", REQUEST, None)
     assert (found is None) == let_through
     assert ledger.failed_calls() == 0
     assert desk.meter.spend.calls == (2 if let_through else 1)
