@@ -428,6 +428,8 @@ def laid_out(value: Json, margin: str = "") -> str:
 
     ASCII, since a model's text can hold lone surrogates that no file stores as UTF-8.
     """
+    if type(value) in _SCALARS:
+        return _encode(value)
     inner = f"{margin} "
     if isinstance(value, Mapping) and value:
         parts = [f"{inner}{_encode_key(key)}: {laid_out(item, inner)}" for key, item in value.items()]
@@ -438,6 +440,9 @@ def laid_out(value: Json, margin: str = "") -> str:
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+# Nearly everything: told at once to be neither object nor list.
 
 # A report has few keys, each many times over.
 _encode_key = lru_cache(1024)(_encode)

@@ -104,8 +104,20 @@ class OpenAIChat(BaseChatModel):
         self._key = key
         # Without a key none is sent, not even the placeholder that the SDK insists on.
         headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
-        # What is given need not be worked out, or copied in depth, for each call.
-        self._options = {"headers": headers, "params": {}, "security": {"bearer_auth": True}, "max_retries": 0}
+        # What is given need not be worked out, or copied in depth, for each call: defaults as well.
+        self._options = {
+            "headers": headers,
+            "params": {},
+            "security": {"bearer_auth": True},
+            "max_retries": 0,
+            "timeout": None,
+            "idempotency_key": "",
+            "post_parser": openai.NOT_GIVEN,
+            "follow_redirects": None,
+            "synthesize_event_and_data": None,
+            "stream_mode": "legacy",
+            "extra_json": None,
+        }
         self._timeout_s = timeout_s
         self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
@@ -186,17 +198,18 @@ class OpenAIChat(BaseChatModel):
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
             raw = await self._open().post(
-                f"{self.base_url}/chat/completions", cast_to=str, body=body, options=self._options
+                f"{self.base_url}/chat/completions", cast_to=bytes, body=body, options=self._options
             )
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
             raise self._error(error) from error
         try:
-            return json.loads(raw)
+            # UTF-8 whatever the headers say, as JSON is; the SDK would look the encoding up for each call.
+            return json.loads(raw.decode(errors="replace"))
         except ValueError as error:
             raise ProviderError(
-                f"{self._name} answered with something other than JSON ({len(raw)} characters)",
+                f"{self._name} answered with something other than JSON ({len(raw)} bytes)",
                 transient=True,
                 hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
             ) from error

@@ -16,6 +16,9 @@ from autoflow.core.workflow import Step, Workflow
 
 T = TypeVar("T")
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+# Most values: told at once not to be mappings.
+
 _TEXTS = "texts"
 # The fields that JSON alone would not bring back: another dataclass, a tuple of them, a tuple of texts or numbers.
 _PARTS: dict[type, dict[str, Any]] = {
@@ -67,7 +70,7 @@ def pack(value: object) -> dict[str, Any]:
         if default is not MISSING and item == default and type(item) is type(default):
             continue
         if part is None:
-            packed[name] = dict(item) if isinstance(item, Mapping) else item
+            packed[name] = item if type(item) in _PLAIN or not isinstance(item, Mapping) else dict(item)
         elif part is _TEXTS or item is None:
             packed[name] = item
         elif isinstance(part, tuple):
