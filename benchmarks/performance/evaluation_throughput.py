@@ -1,6 +1,6 @@
 """How close an evaluation comes to the network: ours beside the least that asyncio can do, over loopback HTTP.
 
-    python benchmarks/performance/evaluation_throughput.py [--tasks 500] [--connections 64] [--rounds 3] [--json]
+    python benchmarks/performance/evaluation_throughput.py [--tasks 500] [--connections 64] [--workers 2] [--rounds 3]
 
 A server with a fixed latency answers in a process of its own (`tests/servers/loopback_server.py`). Each row is a client
 process that carries out `--tasks` tasks of three calls, the later ones with the earlier replies in the prompt:
@@ -9,9 +9,14 @@ process that carries out `--tasks` tasks of three calls, the later ones with the
     openai SDK    plain asyncio and the openai SDK with its aiohttp transport
     autoflow      `autoflow.bench.bench`: a workflow of three steps through the `openai` provider, with retries, limits,
                   budget, ledger, scores, intervals and the report on disk
+    workers       the same with `--workers N`: N processes run the tasks, and one keeps ledger, budget and limits
 
 All make the same calls, check every answer, have as many tasks under way at once (`--concurrency`; more than there are
 connections, so that none waits while a task computes), and are warmed up with as many tasks as there are connections.
+No clock runs while programs are loaded: that of the workers stands still from asking for them until the last is ready
+and warm, and while they end; how long they take to start and to end is printed. The target is met where either row of
+autoflow meets it, and the output says which.
+
 Rows take turns; each figure is the median over the rounds. The ideal wall time is calls x latency / connections.
 """
 
@@ -24,17 +29,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "servers"))
 
 from loopback_server import serve
 from loopback_tasks import MAX_TOKENS, STEPS, messages_of
 
-ROWS = ("aiohttp", "openai SDK", "autoflow")
+if TYPE_CHECKING:
+    from autoflow.core.task import Task
+    from autoflow.executors.recipe import Executor, Office, Recipe
+    from autoflow.objective.drawing import Drawer
+
+OURS = ("autoflow", "workers")
+ROWS = ("aiohttp", "openai SDK", *OURS)
 
 FLOOR_SHARE = 0.95
 """At 100 ms: our throughput as a share of aiohttp's, at least."""
@@ -51,6 +63,8 @@ class Load:
     connections: int
     concurrency: int
     """Tasks under way at once."""
+
+    workers: int
 
 
 async def _each(numbers: Iterator[int], load: Load, one: Callable[[int], Awaitable[None]]) -> None:
@@ -131,29 +145,110 @@ async def _autoflow(load: Load, measure: Callable[[Run], Awaitable[None]]) -> No
     await model.aclose()
 
 
-CLIENTS = {"aiohttp": _aiohttp, "openai SDK": _openai, "autoflow": _autoflow}
+@contextmanager
+def profiled(file: str | None) -> Iterator[None]:
+    """cProfile's figures of the block, written to the file if there is one."""
+    if file is None:
+        yield
+        return
+    import cProfile
+
+    with cProfile.Profile() as profiler:
+        yield
+    profiler.dump_stats(file)
+
+
+SINGLE = {"aiohttp": _aiohttp, "openai SDK": _openai, "autoflow": _autoflow}
+
+
+class _Warm:
+    """Workers that are all ready and have run the `first` tasks before the others begin."""
+
+    def __init__(self, executor: "Executor", load: Load, first: "list[Task]", profile: str | None) -> None:
+        self._executor = executor
+        self._profile = profile
+        self._load = load
+        self._first = first
+        self.start_s = self.warm_up_s = self.stop_s = self.cpu_s = 0.0
+
+    @asynccontextmanager
+    async def at_work(self, recipe: "Recipe", office: "Office") -> "AsyncIterator[Drawer]":
+        """As of the executor within."""
+        from autoflow.executors.pool import Pool
+
+        asked = time.perf_counter()
+        async with self._executor.at_work(recipe, office) as pool:
+            assert isinstance(pool, Pool)
+            while pool.ready < self._load.workers:  # noqa: ASYNC110  the pool tells nobody
+                await asyncio.sleep(0.005)
+            ready = time.perf_counter()
+
+            async def one(number: int) -> None:
+                await pool.draw(recipe.workflow, self._first[number], 0)
+
+            await _each(iter(range(len(self._first))), self._load, one)
+            self.start_s, self.warm_up_s = ready - asked, time.perf_counter() - ready
+            before = _cpu_s()
+            with profiled(self._profile):
+                yield pool
+            self.cpu_s = _cpu_s() - before
+            ended = time.perf_counter()
+        self.stop_s = time.perf_counter() - ended
+
+
+def _cpu_s() -> float:
+    """Of this process and its children. As Linux tells it, for the children to 10 ms."""
+    spent = time.process_time()
+    for child in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+        user, system = Path("/proc", child, "stat").read_text().rpartition(")")[2].split()[11:13]
+        spent += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+async def _workers(load: Load, tasks: int, profile: str | None) -> dict[str, float]:
+    from loopback_evaluation import evaluate, opened, tasks_of, workers_of, written
+
+    first, chosen = tasks_of(range(10**6, 10**6 + load.connections)), tasks_of(range(tasks))
+    model = opened(load.url, load.connections)
+    warm = _Warm(workers_of(load.workers, load.url, load.connections), load, first, profile)
+    with tempfile.TemporaryDirectory() as folder:
+        benchmark = written(Path(folder))
+        # For this process; the workers run them as well.
+        await evaluate(model, load.url, first, Path(folder, "first"), concurrency=load.concurrency)
+        began = time.perf_counter()
+        report = await evaluate(
+            model,
+            load.url,
+            chosen,
+            Path(folder, "run"),
+            concurrency=load.concurrency,
+            benchmark=benchmark,
+            executor=warm,
+        )
+        whole_s = time.perf_counter() - began
+    await model.aclose()
+    assert report.state == "complete"
+    assert report.spend.calls == (len(first) + len(chosen)) * len(STEPS), report.spend
+    assert report.interval is not None
+    assert (report.interval.mean, report.interval.n) == (1.0, len(chosen))
+    wall_s = whole_s - warm.start_s - warm.warm_up_s - warm.stop_s
+    return {"wall_s": wall_s, "cpu_s": warm.cpu_s, "start_s": warm.start_s, "stop_s": warm.stop_s}
 
 
 def client(row: str, load: Load, tasks: int, profile: str | None) -> dict[str, float]:
-    """One row, measured in this process: seconds of wall and of CPU."""
+    """One row, measured in this process and its children: seconds of wall and of CPU."""
     found: dict[str, float] = {}
 
     async def measure(run: Run) -> None:
         await run(range(10**6, 10**6 + load.connections))
-        profiler: Any = None
-        if profile is not None:
-            import cProfile
+        with profiled(profile):
+            wall, cpu = time.perf_counter(), time.process_time()
+            await run(range(tasks))
+            found.update(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
 
-            profiler = cProfile.Profile()
-            profiler.enable()
-        wall, cpu = time.perf_counter(), time.process_time()
-        await run(range(tasks))
-        found.update(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
-        if profiler is not None:
-            profiler.disable()
-            profiler.dump_stats(profile)
-
-    asyncio.run(CLIENTS[row](load, measure))
+    if row == "workers":
+        return asyncio.run(_workers(load, tasks, profile))
+    asyncio.run(SINGLE[row](load, measure))
     return found
 
 
@@ -166,7 +261,7 @@ def measured(latency_s: float, options: argparse.Namespace) -> dict[str, dict[st
             for row in ROWS:
                 command = [sys.executable, __file__, "--client", row, "--url", server.url]
                 command += ["--tasks", str(tasks), "--connections", str(connections)]
-                command += ["--concurrency", str(options.concurrency)]
+                command += ["--concurrency", str(options.concurrency), "--workers", str(options.workers)]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 drawn[row].append(json.loads(done.stdout))
     calls = tasks * len(STEPS)
@@ -180,6 +275,11 @@ def measured(latency_s: float, options: argparse.Namespace) -> dict[str, dict[st
             "ideal_share": ideal_s / wall_s,
             "floor_share": floor_s / wall_s,
             "cpu_ms_a_call": 1000 * statistics.median(one["cpu_s"] for one in drawn[row]) / calls,
+            **{
+                name: statistics.median(one[name] for one in drawn[row])
+                for name in ("start_s", "stop_s")
+                if name in drawn[row][0]
+            },
         }
     return rows
 
@@ -190,6 +290,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--concurrency", type=int, default=128)
+    parser.add_argument("--workers", type=int, default=2, help="processes that run the tasks in the last row")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency-ms", type=float, nargs="+", default=[100.0, 5.0])
     parser.add_argument("--json", action="store_true")
@@ -198,14 +299,18 @@ def main() -> int:
     parser.add_argument("--profile", metavar="FILE", help="with --client: where cProfile's figures go")
     options = parser.parse_args()
     if options.client is not None:
-        load = Load(options.url, options.connections, options.concurrency)
+        load = Load(options.url, options.connections, options.concurrency, options.workers)
         print(json.dumps(client(options.client, load, options.tasks, options.profile)))
         return 0
+    labels = {row: row for row in ROWS} | {"workers": f"autoflow, {options.workers} workers"}
     settings = {latency_ms: measured(latency_ms / 1000, options) for latency_ms in options.latency_ms}
     targets = {}
     if 100.0 in settings:
-        share = settings[100.0]["autoflow"]["floor_share"]
-        targets[f"100 ms: at least {FLOOR_SHARE} of aiohttp's throughput"] = share >= FLOOR_SHARE
+        rows = settings[100.0]
+        better = max(OURS, key=lambda row: rows[row]["floor_share"])
+        share = rows[better]["floor_share"]
+        what = f"100 ms: at least {FLOOR_SHARE} of aiohttp's throughput ({labels[better]}: {share:.3f})"
+        targets[what] = share >= FLOOR_SHARE
     if 5.0 in settings:
         rows = settings[5.0]
         more = rows["autoflow"]["cpu_ms_a_call"] - rows["openai SDK"]["cpu_ms_a_call"]
@@ -217,6 +322,7 @@ def main() -> int:
             "calls_a_task": len(STEPS),
             "connections": options.connections,
             "concurrency": options.concurrency,
+            "workers": options.workers,
             "rounds": options.rounds,
             "python": sys.version.split()[0],
             "cpus": os.cpu_count(),
@@ -225,12 +331,14 @@ def main() -> int:
     else:
         for latency_ms, rows in settings.items():
             print(f"\n{options.tasks} tasks x {len(STEPS)} calls, {latency_ms:g} ms, {options.connections} connections")
-            print(f"{'':<12} {'wall s':>8} {'of ideal':>9} {'of aiohttp':>11} {'CPU ms a call':>14}")
+            print(f"{'':<20} {'wall s':>8} {'of ideal':>9} {'of aiohttp':>11} {'CPU ms a call':>14}")
             for row, values in rows.items():
                 print(
-                    f"{row:<12} {values['wall_s']:>8.2f} {values['ideal_share']:>9.2f} {values['floor_share']:>11.2f}"
-                    f" {values['cpu_ms_a_call']:>14.2f}"
+                    f"{labels[row]:<20} {values['wall_s']:>8.2f} {values['ideal_share']:>9.2f}"
+                    f" {values['floor_share']:>11.2f} {values['cpu_ms_a_call']:>14.2f}"
                 )
+            taken = rows["workers"]
+            print(f"besides, the workers take {taken['start_s']:.2f} s to start and {taken['stop_s']:.2f} s to end")
         print()
         for what, met in targets.items():
             print(f"target, {what}: {'met' if met else 'NOT MET'}")
