@@ -76,7 +76,7 @@ def estimated(found: "Estimate", only: bool, as_json: bool, *, quiet: bool = Fal
 
 
 _ENDS = {
-    "budget": "the budget is used up; a larger one goes on from here",
+    "budget": "the budget is used up; the same command with a larger one goes on from here",
     "interrupted": "interrupted; what was finished is recorded",
     "provider": "the model stopped answering; what was finished is recorded",
 }

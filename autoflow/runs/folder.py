@@ -144,7 +144,14 @@ class RunFolder:
         try:
             file = path / "config.yaml"
             if file.exists():
-                found = differences(identity(_read_config(file)), identity(written))
+                stored = _read_config(file)
+                kinds = [str(config.get("kind")) for config in (stored, written)]
+                if kinds[0] != kinds[1]:
+                    raise RunError(
+                        f"{path} holds a run of autoflow {kinds[0]}, not of autoflow {kinds[1]}",
+                        hint="give another folder",
+                    )
+                found = differences(identity(stored), identity(written))
                 if found:
                     raise RunError(
                         f"{path} holds a run with another configuration:\n  "

@@ -391,7 +391,9 @@ def test_runs_are_listed_and_shown(folder: Path, capsys: pytest.CaptureFixture[s
     assert main([*IMPROVE, "--run", "runs/best"]) == 0
     capsys.readouterr()
     assert main(["runs", "list"]) == 0
-    assert "complete" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "improve" in listed
+    assert "complete" in listed
     for name in ("best", "runs/best"):
         assert main(["runs", "show", name]) == 0
         shown = capsys.readouterr().out

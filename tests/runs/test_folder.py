@@ -51,6 +51,14 @@ def test_other_budget_resumes_and_is_kept(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["budget"] == {"calls": 99}
 
 
+def test_folder_of_another_command_is_refused_in_a_line(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", CONFIG):
+        pass
+    with pytest.raises(RunError, match="holds a run of autoflow bench, not of autoflow improve") as refused:
+        RunFolder.open(tmp_path / "run", {**CONFIG, "kind": "improve", "strategy": "w4s"})
+    assert "strategy" not in str(refused.value)
+
+
 def test_changed_configuration_is_refused_naming_the_keys(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", CONFIG):
         pass

@@ -45,10 +45,10 @@ def list_command(root: Root = Path(ROOT), as_json: AsJson = False) -> None:
         return
     from autoflow.cli.output import new_table, stdout
 
-    table = new_table("run", "state", "started", "seconds", "calls")
+    table = new_table("run", "kind", "state", "started", "seconds", "calls")
     for run in found:
         calls = "-" if run.spend is None else str(run.spend.calls)
-        table.add_row(run.name, run.state, _time(run.started), _seconds(run.seconds), calls)
+        table.add_row(run.name, str((run.config or {}).get("kind", "-")), run.state, _time(run.started), _seconds(run.seconds), calls)
     stdout().print(table)
 
 
