@@ -13,6 +13,7 @@ from typing import Any
 
 from autoflow.bench import BenchConfig, BenchReport, bench, resolved, settings_of, tasks_of
 from autoflow.benchmarks import held_out, loader
+from autoflow.benchmarks.folder import recorded
 from autoflow.core.json import Json
 from autoflow.core.model import Feature, Reply, Request
 from autoflow.core.task import Task
@@ -163,7 +164,7 @@ def _common(config: Mapping[str, Json]) -> dict[str, Json]:
 def _measured(stored: Any, config: MergeConfig) -> BenchConfig:
     writing = stored.get("writing")
     return BenchConfig(
-        benchmark=config.benchmark or stored["benchmark"],
+        benchmark=config.benchmark or recorded(stored["benchmark"], str(stored["command"])),
         interpreter=stored["interpreter"],
         split=stored["split"],
         tasks=stored["tasks"],

@@ -92,7 +92,7 @@ async def rescore(
     """
     source = _source(config)
     options: dict[str, Json] = {**source.options, **({} if config.data is None else {"data": config.data})}
-    name = config.benchmark or _bundled(source)
+    name = config.benchmark or folders.recorded(source.benchmark, str(source.config["command"]))
     benchmark = loader.load(name, scorer=config.scorer, scorer_options=config.scorer_options, options=options)
     with Ledger.reading(source.folder / "ledger.sqlite") as ledger:
         settings = settings_of(source.config["settings"])
@@ -192,15 +192,6 @@ def _source(given: RescoreConfig) -> _Source:
     limit = config[f"{given.split}_limit"]
     name = f"{given.run.name}/{given.trial}"
     return _Source(given.run, name, config, _workflow(given.run, given.trial), given.split, limit, None)
-
-
-def _bundled(source: _Source) -> str:
-    try:
-        folders.find(source.benchmark)
-    except UnknownNameError as error:
-        hint = f"name its file: --benchmark PATH; the run was made by: {source.config['command']}"
-        raise UnknownNameError("benchmark", source.benchmark, error.known, hint=hint) from error
-    return source.benchmark
 
 
 def _workflow(run: Path, name: str) -> Workflow:

@@ -1,6 +1,7 @@
 """A benchmark's folder: found by name or path, opened, and all its rows read. What of them may be shown is not decided
 here: `loader` gives train and validation, `held_out` the rest."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from autoflow.benchmarks import definition, splits, visible_tests
 from autoflow.benchmarks.sources import Rows
 from autoflow.core.json import Json, canonical, digest_with
 from autoflow.core.task import Task
-from autoflow.errors import DataError, UnknownNameError
+from autoflow.errors import AutoflowError, DataError, UnknownNameError
 from autoflow.spool import Picked
 
 LEARNING = ("train", "validation")
@@ -104,6 +105,26 @@ def find(name_or_path: str) -> Path:
     elif path.suffix in {".yaml", ".yml"}:
         hint = f"there is no file {path}; autoflow init benchmark {path} writes one"
     raise UnknownNameError("benchmark", name_or_path, names(), hint=hint)
+
+
+def recorded(name: str, command: str) -> str:
+    """The benchmark of a recorded run by what opens it from here: its name where it is bundled, else the path that
+    the run's command has.
+
+    Raises:
+        UnknownNameError: If it is not found so.
+    """
+    if name in names():
+        return name
+    for word in shlex.split(command)[2:]:
+        try:
+            if definition.read(find(word)).definition.name == name:
+                return word
+        except AutoflowError:
+            continue
+    raise UnknownNameError(
+        "benchmark", name, names(), hint=f"name its file: --benchmark PATH; the run was made by: {command}"
+    )
 
 
 def open_folder(name_or_path: str, options: Mapping[str, Json]) -> Folder:

@@ -52,7 +52,8 @@ def test_a_run_is_judged_by_name_and_the_report_has_a_folder_of_its_own(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main(["rescore", "mine", "--scorer", "contains", "--benchmark", "./place"]) == 0
+    # The benchmark is found where the recorded command has it.
+    assert main(["rescore", "mine", "--scorer", "contains"]) == 0
     shown = capsys.readouterr().out
     assert "test: 1.000 [" in shown
     assert "the recorded traces of mine were judged anew" in shown
@@ -82,7 +83,9 @@ def test_a_run_that_is_not_there_and_a_benchmark_that_is_not_found_are_told(
     capsys.readouterr()
     assert main(["rescore", "yours", "--scorer", "contains"]) == 2
     assert "mine" in capsys.readouterr().err
+    (runs.parent / "place").rename(runs.parent / "moved")
     assert main(["rescore", "mine", "--scorer", "contains"]) == 2
     shown = capsys.readouterr().err
     assert "colours" in shown
     assert "--benchmark" in shown
+    assert main(["rescore", "mine", "--scorer", "contains", "--benchmark", "./moved"]) == 0

@@ -40,7 +40,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BENCH = ["bench", "./colours", "--interpreter", "scripted/rules.yaml", "--epochs", "2", "--temperature", "1"]
-MERGE = ["runs", "merge", *RUNS, "-o", "runs/merged", "--benchmark", "./colours"]
+MERGE = ["runs", "merge", *RUNS, "-o", "runs/merged"]
 
 
 def _shards(bench: list[str] = BENCH, of: int = 3) -> None:

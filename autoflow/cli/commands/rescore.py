@@ -21,7 +21,7 @@ app = new_app()
 @app.command(
     epilog=examples(
         "autoflow rescore bench-gsm-hard-1a2b3c4d --scorer numeric",
-        "autoflow rescore runs/mine --scorer my_scorer:judge --benchmark mytasks.yaml",
+        "autoflow rescore runs/mine --scorer my_scorer:judge",
         "autoflow rescore runs/mine --scorer llm-judge --scorer-option model=openai/gpt-5-mini "
         '--scorer-option rubric="It is right." --max-cost 1',
         "autoflow rescore improve-openagi-1a2b3c4d --trial r1c1 --split validation --scorer overlap",
@@ -47,7 +47,9 @@ def rescore(
     ] = "validation",
     benchmark: Annotated[
         str | None,
-        typer.Option("--benchmark", metavar="PATH", help="The benchmark, where it is not one of those bundled."),
+        typer.Option(
+            "--benchmark", metavar="PATH", help="The benchmark, where it is no longer where the run found it."
+        ),
     ] = None,
     data: options.Data = None,
     root: Annotated[Path, typer.Option("--root", metavar="FOLDER", help="The folder that holds the runs.")] = Path(

@@ -48,7 +48,8 @@ def list_command(root: Root = Path(ROOT), as_json: AsJson = False) -> None:
     table = new_table("run", "kind", "state", "started", "seconds", "calls")
     for run in found:
         calls = "-" if run.spend is None else str(run.spend.calls)
-        table.add_row(run.name, str((run.config or {}).get("kind", "-")), run.state, _time(run.started), _seconds(run.seconds), calls)
+        kind = str((run.config or {}).get("kind", "-"))
+        table.add_row(run.name, kind, run.state, _time(run.started), _seconds(run.seconds), calls)
     stdout().print(table)
 
 
@@ -118,7 +119,7 @@ def resume(
 @app.command(
     epilog=examples(
         "autoflow runs merge runs/first runs/second -o runs/whole",
-        "autoflow runs merge runs/a runs/b runs/c -o runs/all --benchmark mine/benchmark.yaml",
+        "autoflow runs merge runs/a runs/b runs/c -o runs/all --benchmark elsewhere/mine.yaml",
     )
 )
 def merge(
@@ -128,7 +129,9 @@ def merge(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The merged run; a new folder.")],
     benchmark: Annotated[
         str | None,
-        typer.Option("--benchmark", metavar="PATH", help="The benchmark, where it is not one of those bundled."),
+        typer.Option(
+            "--benchmark", metavar="PATH", help="The benchmark, where it is no longer where the run found it."
+        ),
     ] = None,
     scorer: options.Scorer = None,
     data: options.Data = None,
