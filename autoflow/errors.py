@@ -99,6 +99,8 @@ class WorkflowError(AutoflowError):
         self.line = line
         self.column = column
         self.rule = rule
+        self.others: tuple[WorkflowError, ...] = ()
+        """Faults of further steps of the same file."""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file or "<text>", self.line, self.column) if part is not None)

@@ -61,7 +61,10 @@ def describe(error: AutoflowError) -> str:
         text = f"{place}: error {error.rule or error.code}: {error.message}"
     else:
         text = f"error[{error.code}]: {error.message}"
-    return text if error.hint is None else f"{text}\n  {error.hint}"
+    lines = [text if error.hint is None else f"{text}\n  {error.hint}"]
+    if isinstance(error, WorkflowError):
+        lines += [describe(other) for other in error.others]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

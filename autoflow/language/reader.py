@@ -5,7 +5,7 @@ Faults that leave a well-typed workflow (a missing target, a process without `ne
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, cast
 
 from autoflow.core.json import Json
@@ -40,13 +40,14 @@ _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LONGEST_NUMBER = 100
+_MOST_FAULTS = 20
 
 
 def read(root: Node, file: str | None) -> tuple[Workflow, dict[Place, tuple[int, int]]]:
     """The workflow, and where each step, key, label and list item stands.
 
     Raises:
-        WorkflowError: With the place of the first fault.
+        WorkflowError: With the place of the first fault; its `others` are the first of each further step.
     """
     reader = _Reader(file)
     return reader.workflow(root), reader.marks
@@ -112,7 +113,7 @@ class _Reader:
             self._fault("`steps` is empty", steps, "add at least one step; the first is the entry")
         return Workflow(
             name=name,
-            steps=tuple(self._step(index, node) for index, node in enumerate(steps.items)),
+            steps=self._steps(steps.items),
             description=self._optional(values, "description") or "",
             inputs=self._names(values.get("inputs"), None, "inputs"),
         )
@@ -143,6 +144,22 @@ class _Reader:
             self._mark(key, step, key.text)
             values[key.text] = value
         return values
+
+    def _steps(self, nodes: Sequence[Node]) -> tuple[Step, ...]:
+        # A person mends a file at one go where each step says what is wrong with it.
+        found: list[Step] = []
+        faults: list[WorkflowError] = []
+        for index, node in enumerate(nodes):
+            try:
+                found.append(self._step(index, node))
+            except WorkflowError as fault:
+                faults.append(fault)
+            if len(faults) > _MOST_FAULTS:
+                break
+        if faults:
+            faults[0].others = tuple(faults[1:])
+            raise faults[0]
+        return tuple(found)
 
     def _step(self, index: int, node: Node) -> Step:
         self._mark(node, index)

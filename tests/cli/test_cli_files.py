@@ -290,6 +290,20 @@ def test_convert_writes_to_stdout_and_takes_formats_by_name(
     assert main(["convert", "--to", "json", "sound.yaml"]) == 2
 
 
+@pytest.mark.parametrize("command", [["lint"], ["run", "--interpreter", "scripted/none.yaml"]])
+def test_every_step_says_what_is_wrong_with_it(
+    command: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "faulty.yaml").write_text(
+        "autoflow: 1\nname: f\nsteps:\n  - {name: a, type: proces, instruction: Do.}\n"
+        "  - {name: b, type: terminal}\n  - {name: c, type: terminal, max_visits: no}\n"
+    )
+    assert main([*command, "faulty.yaml", *(["x"] if command[0] == "run" else [])]) == 4
+    shown = capsys.readouterr()
+    lines = [line for line in (shown.out + shown.err).splitlines() if line.startswith("faulty.yaml:")]
+    assert [line.split(": ")[0] for line in lines] == ["faulty.yaml:4:21", "faulty.yaml:6:43"]
+
+
 def test_convert_says_what_core_text_cannot_and_leaves_it_out_when_asked(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ def lint(
                 data = _mended(name, data, file, operators or [])
             found[file] = _findings(name, data, file, operators or [])
         except WorkflowError as error:
-            found[file] = [unreadable(error)]
+            found[file] = [unreadable(fault) for fault in (error, *error.others)]
     findings.write(output, found)
     wrong = any(finding.severity == "error" for listed in found.values() for finding in listed)
     return WorkflowError.exit_code if wrong else 0
