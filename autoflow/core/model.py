@@ -58,6 +58,14 @@ class Request:
 
     def key(self, model: str) -> str:
         """Identity of the call in the reply cache: model, parameters, messages, sample index."""
+        global _last_key  # noqa: PLW0603  see there
+        request, name, key = _last_key
+        if request is not self or name != model:
+            key = self._digest(model)
+            _last_key = (self, model, key)
+        return key
+
+    def _digest(self, model: str) -> str:
         sampling = self.sampling
         return digest(
             {
@@ -77,6 +85,10 @@ class Request:
                 "sample": self.sample,
             }
         )
+
+
+_last_key: tuple[Request | None, str, str] = (None, "", "")
+# The trace and the record ask for a call's key one after the other, and a long prompt takes long to hash.
 
 
 def _ordered(value: Json) -> object:

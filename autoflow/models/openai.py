@@ -174,11 +174,13 @@ class OpenAIChat(BaseChatModel):
         if form is not None:
             body["response_format"] = form.response_format
         limit = body.pop("max_tokens", None)
+        # A private attribute of a pydantic model takes a microsecond.
+        dropped = self._dropped
         for _ in range(len(_OPTIONAL) + 2):  # each turn but the last teaches one thing
-            sent = {key: value for key, value in body.items() if key not in self._dropped}
+            sent = {key: value for key, value in body.items() if key not in dropped}
             if limit is not None:
                 sent[self._tokens_parameter] = limit
-            if form is not None and "response_format" in self._dropped:
+            if form is not None and "response_format" in dropped:
                 sent["messages"] = form.in_words(sent["messages"])
             try:
                 answer = await self._post(sent)

@@ -130,8 +130,6 @@ class Ledger:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            # In pages of 4 KiB. What is moved into the file is waited for on the disk: a few times a run, not a second.
-            self._db.execute("PRAGMA wal_autocheckpoint=8000")
             if self._one("PRAGMA user_version") == 0:
                 self._db.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={VERSION};COMMIT;")
         except sqlite3.OperationalError as error:
