@@ -135,7 +135,13 @@ class Link:
             task = asyncio.create_task(self._carry_out(number, found))
             key = number if number is not None else -1 - next(self._numbers)
             self._serving[key] = task
-            task.add_done_callback(lambda _: self._serving.pop(key, None))
+
+            def end(_: "asyncio.Task[None]") -> None:
+                del self._serving[key]
+                # Of a call that was cancelled before it began, Python would else complain.
+                found.close()
+
+            task.add_done_callback(end)
         elif number is not None:
             self._send("gave", number, found)
 
