@@ -98,7 +98,8 @@ class Evidence:
         self.ledger = self._stack.enter_context(Ledger.reading(folder / "ledger.sqlite"))
         if self.kind not in ("bench", "improve"):
             self._stack.close()
-            raise RunError(f"{folder}: a run of kind {self.kind!r} has no report of this form")
+            hint = "name the folder of one of its cells" if self.kind == "matrix" else None
+            raise RunError(f"{folder}: a run of autoflow {self.kind} records no task by task results", hint=hint)
         self.candidates: tuple[Candidate, ...] = tuple(self._trials() if self.kind == "improve" else self._single())
         self._tests: dict[str, Ledger] = {}
 

@@ -1,5 +1,6 @@
 """The report in a real browser: it opens, filters, shows a trace, keeps out what models wrote, and is accessible."""
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,30 @@ def test_what_a_model_wrote_stays_text(page: Any) -> None:
     assert page.inner_text("#candidate details pre") == HOSTILE
     assert page.title() != "taken"
     assert page.query_selector("img") is None
+
+
+_DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_pictures_are_enlarged_and_the_settings_fit(browser: Any, tmp_path: Path, width: int, height: int) -> None:
+    run = improve_run(tmp_path / "run", 2)
+    (run / "images").mkdir()
+    (run / "images" / "one.png").write_bytes(base64.b64decode(_DOT))
+    with Evidence(run) as evidence:
+        write.whole(tmp_path / "report.html", write.parts(evidence, "html"))
+    opened = browser.new_page(viewport={"width": width, "height": height})
+    opened.goto((tmp_path / "report.html").as_uri())
+    opened.click(".gallery button")
+    assert opened.inner_text("#h-trace") == "images/one.png"
+    assert opened.is_visible("#trace-body img")
+    found = axe.Axe().run(opened).response["violations"]
+    assert [item["id"] for item in found if item["impact"] in ("serious", "critical")] == []
+    opened.keyboard.press("Escape")
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    wide = opened.locator("#settings .wide")
+    assert wide.evaluate("node => node.scrollWidth <= node.clientWidth")
+    opened.close()
 
 
 @pytest.fixture(scope="module")

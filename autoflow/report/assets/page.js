@@ -170,7 +170,11 @@ function wrapped(text, width) {
 }
 
 function graph(of, id) {
-  const box = { width: 172, height: 62 }, gap = { x: 44, y: 56 }, side = 96;
+  const box = { width: 172, height: 62 }, gap = { x: 44, y: 56 };
+  const layers = new Map(of.spots.map((spot) => [spot.name, spot.layer]));
+  const passes = (way) => !way.returning && layers.get(way.target) - layers.get(way.source) !== 1;
+  // Room for the labels of ways that pass by other steps.
+  const side = of.ways.some(passes) ? 160 : 96;
   const width = of.width * (box.width + gap.x) + 2 * side, height = of.layers * (box.height + gap.y) - gap.y + 16;
   const at = new Map(of.spots.map((spot) => [spot.name, { ...spot, x: side + spot.position * (box.width + gap.x) + box.width / 2, y: spot.layer * (box.height + gap.y) + box.height / 2 + 8 }]));
   const most = Math.max(1, ...of.ways.map((way) => way.count));
@@ -181,19 +185,20 @@ function graph(of, id) {
   const labels = [];
   of.ways.forEach((way, index) => {
     const from = at.get(way.source), to = at.get(way.target);
-    let d, middle;
+    let d, middle, anchor = "middle";
     if (way.returning) {
       const x = Math.max(from.x, to.x) + box.width / 2 + 24 + (index % 3) * 10;
       d = `M${from.x + box.width / 2} ${from.y}C${x + 10} ${from.y} ${x + 10} ${to.y} ${to.x + box.width / 2} ${to.y}`;
       middle = [x, (from.y + to.y) / 2];
     } else {
-      const straight = to.layer - from.layer === 1, bend = straight ? 0 : (to.x >= from.x ? -1 : 1) * (box.width / 2 + 22);
+      const bend = passes(way) ? (to.x >= from.x ? -1 : 1) * (box.width / 2 + 22) : 0;
       const y1 = from.y + box.height / 2, y2 = to.y - box.height / 2;
       d = `M${from.x} ${y1}C${from.x + bend * 1.3} ${y1 + 34} ${to.x + bend * 1.3} ${y2 - 34} ${to.x} ${y2}`;
-      middle = [(from.x + to.x) / 2 + bend, (y1 + y2) / 2 + 4];
+      middle = [(from.x + to.x) / 2 + bend + 4 * Math.sign(bend), (y1 + y2) / 2 + 4];
+      if (bend) anchor = bend < 0 ? "end" : "start";
     }
     svg.append(draw("path", { class: way.count ? "way" : "way unused", d, "stroke-width": 1 + (3 * way.count) / most, "marker-end": "url(#tip)" }));
-    const label = draw("text", { class: "label", x: middle[0], y: middle[1], "text-anchor": "middle" });
+    const label = draw("text", { class: "label", x: middle[0], y: middle[1], "text-anchor": anchor });
     label.textContent = `${way.label.length > 22 ? `${way.label.slice(0, 21)}…` : way.label} ×${way.count}`.trim();
     labels.push(label);
   });
