@@ -20,6 +20,7 @@ variable that holds it.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -90,7 +91,11 @@ def _read(path: Path) -> Config:
 
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        said = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
+        text = f"{path}: {error}" if said is None else f"{path}:{said[2]}:{said[3]}: {said[1]}"
+        raise ConfigError(text, hint="the file is TOML: [sections] of key = value") from error
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     unknown = sorted(set(data) - set(_SECTIONS))
     if unknown:

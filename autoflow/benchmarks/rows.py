@@ -59,13 +59,23 @@ def read(file: Path, *, header: tuple[str, ...] | None = None) -> Iterator[RawRo
     return _csv(file, "\t" if suffix == ".tsv" else ",", header)
 
 
+_ABSENT = "put the file there, or name another: --data FILE"
+
+
+def _not_json(file: Path, number: int | None, error: Exception) -> DataError:
+    """Of a line of the file, or of the whole."""
+    if isinstance(error, json.JSONDecodeError):
+        return DataError(f"{file}:{number or error.lineno}:{error.colno}: is not JSON: {error.msg}")
+    return DataError(f"{file}{f':{number}' if number else ''}: is not JSON: {error}")
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as opened:
             yield opened  # type: ignore[misc]  # a GzipFile reads as any other
     except FileNotFoundError as error:
-        raise DataError(f"{file}: the benchmark's data is not there") from error
+        raise DataError(f"{file}: the benchmark's data is not there", hint=_ABSENT) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 
@@ -80,7 +90,7 @@ def _jsonl(file: Path) -> Iterator[RawRow]:
             try:
                 row = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{file}:{number}: is not JSON: {error}") from error
+                raise _not_json(file, number, error) from error
             if not isinstance(row, dict):
                 raise DataError(f"{file}:{number}: must be a JSON object, one a line")
             yield RawRow(f"{file}:{number}", row)
@@ -92,8 +102,7 @@ def _json(file: Path) -> Iterator[RawRow]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        place = f":{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{file}{place}: is not JSON: {error}") from error
+        raise _not_json(file, None, error) from error
     if not isinstance(rows, list):
         raise DataError(f"{file}: must be a list of objects; for one object a line, name the file .jsonl")
     for number, row in enumerate(rows, start=1):
@@ -148,7 +157,7 @@ def _parquet(file: Path) -> Iterator[RawRow]:
                     number += 1
                     yield RawRow(f"{file}:{number}", {name: _plain(value) for name, value in row.items()})
     except FileNotFoundError as error:
-        raise DataError(f"{file}: the benchmark's data is not there") from error
+        raise DataError(f"{file}: the benchmark's data is not there", hint=_ABSENT) from error
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
 

@@ -198,9 +198,9 @@ def test_yes_and_no_stay_texts_and_true_stays_a_boolean(write: Write) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (None, r"rows\.jsonl: the benchmark's data is not there"),
+        (None, r"rows\.jsonl: the benchmark's data is not there\n  put the file there, or name another: --data"),
         ("{}\n", r"rows\.jsonl:1: has no field 'id'; it has: "),
-        (ROWS + "\n\nnot json\n", r"rows\.jsonl:8: is not JSON"),
+        (ROWS + "\n\nnot json\n", r"rows\.jsonl:8:1: is not JSON: Expecting value$"),
         (ROWS + "[" * 100_000 + "\n", r"rows\.jsonl:6: is not JSON"),
         (ROWS + "[1]\n", r"rows\.jsonl:6: must be a JSON object"),
         (ROWS + ROWS, r"two tasks have the id 'a'"),

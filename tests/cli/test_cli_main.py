@@ -192,7 +192,7 @@ def test_configuration_file_sets_defaults_and_flags_win(
         ("[endpoints.x]\nbase_url = 'http://x'\napi_key_env = 3\n", "api_key_env must be the name"),
         ("[endpoints.x]\nbase_url = 'http://x'\nmodels = 'm'\n", "models must be a list"),
         ("[prices.gpt]\ninput = 1\noutput = 2\n", "is no model"),
-        ("[prices.openai/gpt]\ninput = 1\n", "cannot be read"),
+        ("[prices.openai/gpt]\ninput = 1\n", "autoflow.toml:1:15: "),
         ('[prices."a/b"]\ninput = 1\n', 'prices."a/b": output is missing'),
         (
             '[prices."a/b"]\ninput = 1\noutput = -2\n',
@@ -201,7 +201,7 @@ def test_configuration_file_sets_defaults_and_flags_win(
         ('[prices."a/b"]\ninput = true\noutput = 2\n', "input must be a number"),
         ('[prices."a/b"]\ninput = 1\noutput = 2\ncache = 1\n', "unknown key 'cache'; there are: input, output, cached"),
         ("prices = 3\n", "'prices' must be a table"),
-        ("not toml", "cannot be read"),
+        ("not toml", "autoflow.toml:1:5: "),
     ],
 )
 def test_faults_of_the_configuration_file_name_it_and_what_exists(
