@@ -32,7 +32,7 @@ from autoflow.core.json import Json, digest
 from autoflow.core.workflow import Workflow
 from autoflow.errors import RunError, UnknownNameError
 from autoflow.language.dump import dump
-from autoflow.runs.ledger import Ledger
+from autoflow.runs.ledger import DAMAGED, Ledger
 from autoflow.runs.secrets import blotter
 
 State = Literal["running", "complete", "budget", "interrupted", "provider", "failed", "killed", "damaged"]
@@ -270,8 +270,12 @@ def _write(file: Path, pieces: Iterable[str]) -> None:
 def _read_config(file: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise RunError(f"{place}: cannot be read: {error.problem or error.context}", hint=DAMAGED) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{file}: cannot be read: {error}") from error
+        raise RunError(f"{file}: cannot be read: {error}", hint=DAMAGED) from error
     if not isinstance(config, dict):
         raise RunError(f"{file}: is no configuration: it must be a mapping")
     return config

@@ -30,6 +30,9 @@ from autoflow.runs.secrets import blotter
 VERSION = 1
 """Of the tables, kept in `PRAGMA user_version`."""
 
+DAMAGED = "the run is damaged: take a copy of it, or give another folder"
+"""What to do about files of a run that cannot be read."""
+
 _BEAT_S = 1.0
 # A process that is killed cannot say how long it ran: while it writes, it leaves its age this often.
 
@@ -176,7 +179,7 @@ class Ledger:
             tables = self._one("SELECT COUNT(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise RunError(f"{path}: cannot be read as a ledger: {error}") from error
+            raise RunError(f"{path}: cannot be read as a ledger: {error}", hint=DAMAGED) from error
         if version != VERSION and (version or tables):
             self._db.close()
             raise RunError(

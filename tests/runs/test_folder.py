@@ -51,6 +51,14 @@ def test_other_budget_resumes_and_is_kept(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["budget"] == {"calls": 99}
 
 
+def test_damaged_configuration_is_told_by_its_place(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", CONFIG):
+        pass
+    (tmp_path / "run" / "config.yaml").write_text("kind: bench\nseed: [: x\n")
+    with pytest.raises(RunError, match=r"config\.yaml:2:8: cannot be read: .*\n  the run is damaged"):
+        RunFolder.open(tmp_path / "run", CONFIG)
+
+
 def test_folder_of_another_command_is_refused_in_a_line(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", CONFIG):
         pass
