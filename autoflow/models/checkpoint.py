@@ -4,6 +4,7 @@ Made once from the GGUF file in the cache folder (`autoflow.models.weights`), wi
 file, but does not save what it read from one: the weights are copied into a fresh model, which it does save.
 """
 
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,14 @@ def ensure_checkpoint(progress: Callable[[str], None] | None = None, *, offline:
     return target
 
 
+def without_bars() -> None:
+    """Have transformers draw no progress bars where they would go into a file."""
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+
+
 def convert(source: Path, target: Path) -> None:
     """Write a GGUF file of the llama architecture as a checkpoint.
 
@@ -59,6 +68,7 @@ def convert(source: Path, target: Path) -> None:
             f"a checkpoint is made with the package {error.name}, which is not installed",
             hint="install torch, then: pip install 'autoflow[train]'",
         ) from error
+    without_bars()
     place, file = str(source.parent), source.name
     tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=file)
     # The conversion forgets that SmolLM2 takes digits one by one, which matters for signs such as 1/2 as one character.

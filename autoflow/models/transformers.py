@@ -66,6 +66,7 @@ class Runtime:
             raise MissingDependencyError(
                 f"the package {error.name} is not installed", hint="install torch, then: pip install 'autoflow[train]'"
             ) from error
+        checkpoint.without_bars()
         self.slots = options.slots or DEFAULT_SLOTS
         self._torch = torch
         if options.threads is not None:

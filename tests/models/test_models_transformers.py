@@ -65,6 +65,16 @@ async def test_greedy_replies_are_transformers_own_whatever_the_batch(model: Mod
     assert len(set(alone)) > 1
 
 
+async def test_no_progress_bar_goes_into_a_file(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from transformers.utils import logging
+
+    logging.enable_progress_bar()
+    opened = open_model(f"transformers/{place}", ModelOptions(offline=True))
+    await opened.complete(_asked("Hello."))
+    await opened.aclose()
+    assert "%" not in capfd.readouterr().err
+
+
 async def test_a_seed_gives_the_same_text_whatever_the_batch(model: Model) -> None:
     drawn = Sampling(temperature=1.0, top_p=0.9, max_tokens=16, seed=3)
     alone = [(await model.complete(_asked(text, drawn))).text for text in PROMPTS]
