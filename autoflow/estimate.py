@@ -27,6 +27,7 @@ from autoflow.matrix import MEASURED, MatrixConfig
 from autoflow.matrix import run_path as matrix_path
 from autoflow.objective.meter import Price
 from autoflow.operators.library import library
+from autoflow.runs.folder import kind_of
 from autoflow.runs.ledger import Ledger, Result
 from autoflow.scorers.llm_judge import NeedsModel
 from autoflow.zero_shot import PLACEHOLDER
@@ -391,8 +392,13 @@ def _of_one(
     return replace(told.runs(workflow, tasks, max(0, len(tasks) * config.epochs - known), recorded), recorded=known)
 
 
+def _holds(path: Path, command: str) -> bool:
+    """Whether a run of that command is on record there; one of another is refused when the work begins."""
+    return (path / LEDGER).is_file() and kind_of(path) == command
+
+
 def _bench_record(path: Path, workflow: Workflow, config: BenchConfig) -> _Record:
-    if not (path / LEDGER).is_file():
+    if not _holds(path, "bench"):
         return _Record()
     with Ledger.reading(path / LEDGER) as ledger:
         # A run folder holds the tasks of its configuration and no others.
@@ -403,7 +409,7 @@ def _bench_record(path: Path, workflow: Workflow, config: BenchConfig) -> _Recor
 
 
 def _search_record(path: Path, splits: Sequence[str]) -> _Searched:
-    if not (path / LEDGER).is_file():
+    if not _holds(path, "improve"):
         return _Searched()
     with Ledger.reading(path / LEDGER) as ledger:
         trials = ledger.trials()

@@ -319,6 +319,16 @@ def info(path: Path) -> RunInfo:
         return RunInfo(path.name, path, state, config, sittings[0].created, ledger.earlier_seconds, _spend(path))
 
 
+def kind_of(path: Path) -> str | None:
+    """The command whose run a folder holds: "bench", "improve", ...; `None` where it holds none.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    file = path / "config.yaml"
+    return str(_read_config(file).get("kind")) if file.is_file() else None
+
+
 def _spend(path: Path) -> Spend:
     """Of the run and of the runs inside it: a matrix's cells, a search's pass over test."""
     spent = Spend()

@@ -385,6 +385,15 @@ def test_an_interrupted_job_finishes_what_is_in_flight_and_resumes(
     assert main(arguments) == 0
 
 
+def test_folder_of_another_command_counts_for_no_estimate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*BENCH, "--workflow", "better.yaml", "--run", "runs/one"]) == 0
+    capsys.readouterr()
+    assert main([*IMPROVE, "--run", "runs/one"]) == 2
+    shown = capsys.readouterr().err
+    assert "nothing to do" not in shown
+    assert "runs/one holds a run of autoflow bench, not of autoflow improve" in shown
+
+
 def test_runs_are_listed_and_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "list"]) == 0
     assert capsys.readouterr().out == "no runs in runs\n"
