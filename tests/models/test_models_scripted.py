@@ -40,7 +40,7 @@ async def test_first_rule_that_fits_answers_and_the_last_reply_repeats(tmp_path:
         ("- {replies: []}", "rule 1"),
         ("- {replies: [a], wen: x}", "rule 1"),
         ("- {replies: [yes]}", "quote yes"),
-        ("- [", "is not YAML"),
+        ("- [", r"script\.yaml:1:4: the script is not YAML"),
     ],
 )
 def test_faulty_script_names_file_and_rule(tmp_path: Path, text: str, says: str) -> None:
