@@ -13,7 +13,7 @@ MEANING = {
     "k": "drafts drawn for a task: 1 is greedy; of more, at temperature 1, one is taken by a rule that sees no score",
     "single draw": "mean over all drafts drawn",
     "bound": "mean of each task's best draft by its own score: an upper bound for any rule, no result",
-    "valid": "share of the drafts taken that are workflows, without repair",
+    "valid": "share of the drafts taken that are workflows, unrepaired; the runtime holds every arm to types that fit",
     "p": "two-sided, for each row by itself",
 }
 
