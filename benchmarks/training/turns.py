@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("generator")
     parser.add_argument("file", type=Path)
     parser.add_argument("--domains", default="runs/adapter/signed/environments/train-4-*7", metavar="PATTERN")
-    parser.add_argument("--tasks", type=int, default=3, help="of each domain's train split")
+    parser.add_argument("--tasks", type=int, default=1, help="of each domain's train split")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--concurrency", type=int, default=4)
     given = parser.parse_args()
