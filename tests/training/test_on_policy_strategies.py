@@ -39,7 +39,9 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def situation(generator: Model, trials: Sequence[Trial], number: int) -> Situation:
-    return Situation(BENCHMARK, (), tuple(trials), generator, random.Random(f"0/round {number}"), number)
+    nothing_tried: Any = None
+    rng = random.Random(f"0/round {number}")
+    return Situation(BENCHMARK, (), tuple(trials), generator, rng, number, nothing_tried)
 
 
 def judged(proposals: Sequence[Proposal], number: int, value: Callable[[str], float | None]) -> list[Trial]:
