@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from autoflow.training.assignments import Assignment
 from autoflow.training.bridge import LAST_WORDS_S, Abandoned
@@ -21,8 +21,11 @@ from autoflow.training.judge import Judged, Sampled
 from autoflow.training.outcome import Outcome
 from autoflow.training.policy import Waiting, rows
 
-_BUILDING = threading.Lock()
-"""accelerate keeps one state for the process, and each trainer sets it anew; one just let go may still be at it."""
+T = TypeVar("T")
+
+_AT_WORK = threading.Lock()
+"""Held by the trainer that computes, not by those that wait: accelerate keeps one state for the process, and each
+trainer sets it anew as it is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +119,17 @@ class _Work:
     stopping: bool = False
 
     def __call__(self) -> None:
+        _AT_WORK.acquire()
         try:
             self._train()
         except Abandoned:
-            return
+            return  # while it waited, without the lock
         except BaseException as error:  # noqa: BLE001  boundary: it is raised where the samples are awaited
-            self.drawn.put(error)
-            return
-        self.drawn.put(None)
+            outcome: BaseException | None = error
+        else:
+            outcome = None
+        _AT_WORK.release()
+        self.drawn.put(outcome)
 
     def _train(self) -> None:
         from autoflow.training.callbacks import Following
@@ -133,8 +139,7 @@ class _Work:
         with tempfile.TemporaryDirectory(prefix="autoflow-") as folder:
             material = Material(rows([self.assignment]), score=self._score)
             following = Following(self, lambda _: None, dict)
-            with _BUILDING:
-                trainer = build(self.config, material, Path(folder), following, wrap=self._supplied)
+            trainer = build(self.config, material, Path(folder), following, wrap=self._supplied)
             trainer.train()
             if self.save is not None:
                 model = trainer.accelerator.unwrap_model(trainer.model)
@@ -169,9 +174,7 @@ class _Work:
         """What `draw` gives with the next seed; the process's random state stays as it was."""
         import torch
 
-        seed = self.seeds.get()
-        if seed is None:
-            raise Abandoned
+        seed = _waiting(self.seeds.get)
         devices = list(range(torch.cuda.device_count()))
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -182,11 +185,23 @@ class _Work:
             self.drawn.put(list(samples))
 
         def wait() -> list[Judged]:
-            rewards = self.recorded[step].rewards if step < len(self.recorded) else self.rewards.get()
-            if rewards is None:
-                raise Abandoned
+            rewards = self.recorded[step].rewards if step < len(self.recorded) else _waiting(self.rewards.get)
             return [
                 Judged(item, Outcome(True, True, reward), reward) for item, reward in zip(samples, rewards, strict=True)
             ]
 
         return wait
+
+
+def _waiting(get: Callable[[], T | None]) -> T:
+    """What `get` gives in the end; meanwhile others may work.
+
+    Raises:
+        Abandoned: If it gives nothing. The lock is not taken again: whoever lets go may hold it and wait for this end.
+    """
+    _AT_WORK.release()
+    found = get()
+    if found is None:
+        raise Abandoned
+    _AT_WORK.acquire()
+    return found
