@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from autoflow import __version__
 from autoflow.core.budget import Spend
-from autoflow.core.json import Json
+from autoflow.core.json import SCALARS, Json
 from autoflow.core.score import Explains, Score, Scorer
 from autoflow.core.task import Task
 from autoflow.objective.objective import NOT_RUN
@@ -428,7 +428,7 @@ def laid_out(value: Json, margin: str = "") -> str:
 
     ASCII, since a model's text can hold lone surrogates that no file stores as UTF-8.
     """
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return _encode(value)
     inner = f"{margin} "
     if isinstance(value, Mapping) and value:
@@ -440,9 +440,6 @@ def laid_out(value: Json, margin: str = "") -> str:
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-# Nearly everything: told at once to be neither object nor list.
 
 # A report has few keys, each many times over.
 _encode_key = lru_cache(1024)(_encode)

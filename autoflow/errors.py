@@ -6,6 +6,10 @@ workflow, 5 provider, 6 budget reached (resumable). 130, interrupted, is not an 
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yaml import MarkedYAMLError
 
 
 class AutoflowError(Exception):
@@ -193,3 +197,9 @@ class ThresholdError(AutoflowError):
 
     code = "threshold"
     exit_code = 3
+
+
+def place_in_yaml(file: object, error: "MarkedYAMLError") -> str:
+    """`file:line:column` of what PyYAML could not read, or the file alone where it does not know."""
+    mark = error.problem_mark or error.context_mark
+    return f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from autoflow.errors import DataError
+from autoflow.errors import DataError, place_in_yaml
 
 Keys: TypeAlias = tuple[str | int, ...]
 """Where a value stands in the document: keys and list indices from the top."""
@@ -70,8 +70,7 @@ def read(file: Path) -> PlacedYaml:
     except RecursionError as error:
         raise DataError(f"{file}: is nested too deeply") from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        place = place_in_yaml(file, error)
         raise DataError(f"{place}: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"{file}: {error}") from error

@@ -7,6 +7,9 @@ from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
+SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+"""Types of nearly all values: by them a value is told at once to be neither object nor list."""
+
 # Made once: `json.dumps` makes an encoder for each call that wants another form than its own.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from autoflow.core.model import Feature, Reply, Request, Usage
-from autoflow.errors import ConfigError, ProviderError
+from autoflow.errors import ConfigError, ProviderError, place_in_yaml
 from autoflow.models.provider import Provider, free
 
 
@@ -97,8 +97,7 @@ def load(path: Path) -> Scripted:
     try:
         items = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        place = place_in_yaml(path, error)
         raise ConfigError(f"{place}: the script is not YAML: {error.problem or error.context}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the script: {error.strerror}") from error

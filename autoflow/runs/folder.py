@@ -30,7 +30,7 @@ from autoflow import __version__
 from autoflow.core.budget import Spend
 from autoflow.core.json import Json, digest
 from autoflow.core.workflow import Workflow
-from autoflow.errors import RunError, UnknownNameError
+from autoflow.errors import RunError, UnknownNameError, place_in_yaml
 from autoflow.language.dump import dump
 from autoflow.runs.ledger import DAMAGED, Ledger
 from autoflow.runs.secrets import blotter
@@ -271,8 +271,7 @@ def _read_config(file: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        place = place_in_yaml(file, error)
         raise RunError(f"{place}: cannot be read: {error.problem or error.context}", hint=DAMAGED) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunError(f"{file}: cannot be read: {error}", hint=DAMAGED) from error

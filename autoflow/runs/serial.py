@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
+from autoflow.core.json import SCALARS
 from autoflow.core.model import Message, Reply, Request, Sampling, Usage
 from autoflow.core.score import Score
 from autoflow.core.strategy import Cost, Dropped, Evaluation, Proposal, TaskResult, Trial
@@ -15,9 +16,6 @@ from autoflow.core.trace import Call, Failure, StepRecord, Trace
 from autoflow.core.workflow import Step, Workflow
 
 T = TypeVar("T")
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-# Most values: told at once not to be mappings.
 
 _TEXTS = "texts"
 # The fields that JSON alone would not bring back: another dataclass, a tuple of them, a tuple of texts or numbers.
@@ -70,7 +68,7 @@ def pack(value: object) -> dict[str, Any]:
         if default is not MISSING and item == default and type(item) is type(default):
             continue
         if part is None:
-            packed[name] = item if type(item) in _PLAIN or not isinstance(item, Mapping) else dict(item)
+            packed[name] = item if type(item) in SCALARS or not isinstance(item, Mapping) else dict(item)
         elif part is _TEXTS or item is None:
             packed[name] = item
         elif isinstance(part, tuple):

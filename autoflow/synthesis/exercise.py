@@ -15,7 +15,7 @@ from autoflow.generator.for_task import LIMITS, cards_for, request_for
 from autoflow.operators.library import library
 from autoflow.synthesis import domains, environment, tasks
 from autoflow.synthesis.search import best_plan
-from autoflow.synthesis.signed import signed
+from autoflow.synthesis.signed import in_order
 from autoflow.synthesis.world import Domain
 
 Split = Literal["train", "validation_tasks", "validation", "test"]
@@ -88,11 +88,7 @@ def of_domain(
         if not plan:
             continue
         task = environment.task(f"{domain.id}/{number}", drawn.text, drawn.goal)
-        reasons = (
-            signed(domain, drawn.goal, plan, drawn.reasons, drawn.named)
-            if signatures
-            else tuple(drawn.reasons[tool] for tool in plan)
-        )
+        reasons = in_order(domain, drawn.goal, plan, drawn.reasons, drawn.named, signatures=signatures)
         yield _exercise(domain, task, split if number < count else "validation_tasks", plan, reasons)
         number += 1
         if number == count + held_out:

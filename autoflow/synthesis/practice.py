@@ -19,7 +19,7 @@ from autoflow.operators.library import library
 from autoflow.synthesis import environment, phrases
 from autoflow.synthesis.exercise import Exercise
 from autoflow.synthesis.search import best_plan
-from autoflow.synthesis.signed import signed
+from autoflow.synthesis.signed import in_order
 from autoflow.synthesis.world import Content, Domain, Effect, Goal, Input, Tool
 
 FILE = "practice.yaml"
@@ -89,11 +89,7 @@ def exercises(name: str, count: int, seed: int, *, train: bool = False, signatur
             scorer=environment.PlanScorer(domain),
             tasks=(task,),
             plan=plan,
-            reasons=(
-                signed(domain, goal, plan, reasons, list(wanted.given.values()))
-                if signatures
-                else tuple(reasons[tool] for tool in plan)
-            ),
+            reasons=in_order(domain, goal, plan, reasons, list(wanted.given.values()), signatures=signatures),
         )
 
 

@@ -8,6 +8,19 @@ from collections.abc import Mapping, Sequence
 from autoflow.synthesis.world import Domain, Goal, State, Tool, apply, start
 
 
+def in_order(
+    domain: Domain,
+    goal: Goal,
+    plan: Sequence[str],
+    reasons: Mapping[str, str],
+    named: Sequence[str],
+    *,
+    signatures: bool,
+) -> tuple[str, ...]:
+    """The reason of each tool of a plan, with what `signed` adds where `signatures` are wanted."""
+    return signed(domain, goal, plan, reasons, named) if signatures else tuple(reasons[tool] for tool in plan)
+
+
 def signed(
     domain: Domain, goal: Goal, plan: Sequence[str], reasons: Mapping[str, str], named: Sequence[str]
 ) -> tuple[str, ...]:
