@@ -351,7 +351,9 @@ def _rows(
 ) -> Iterator[_Found]:
     candidate = workflow.fingerprint()
     for index, task in enumerate(tasks):
-        drawn = [ledger.result(Place(candidate, config.split, task.id, epoch)) for epoch in range(config.epochs)]
+        drawn = tally.drawn(
+            ledger, index, [Place(candidate, config.split, task.id, epoch) for epoch in range(config.epochs)]
+        )
         yield _Found(task, result_of(task.id, drawn, tally.reasons(index, config.epochs)), tuple(drawn))
 
 

@@ -6,7 +6,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,17 +243,17 @@ class BenchReport:
         }
 
     def json_pieces(self, blot: Blot) -> Iterator[str]:
-        """`report.json`, piece by piece."""
+        """`report.json`, piece by piece. A row has a line of its own: Python encodes without layout in C."""
         # Each piece is blotted while it is JSON by itself, in which a secret can be told in its escaped form too.
-        head = blot(laid_out({**self._head(), "rows": []}))
-        yield from _with_items(head, "[]", (blot(laid_out(row.to_json())) for row in self.rows))
+        head = blot(_laid_out({**self._head(), "rows": []}))
+        yield from _with_items(head, "[]", (blot(_encode(row.to_json())) for row in self.rows))
 
     def timing_pieces(self, blot: Blot) -> Iterator[str]:
         """`timing.json`, piece by piece."""
         timing = self.timing
         head = {"seconds": timing.seconds, "cached_calls": timing.cached_calls, "failed_calls": timing.failed_calls}
-        rows = (f"{json.dumps(blot(name))}: {json.dumps(seconds)}" for name, seconds in Seconds(self.rows).pairs())
-        yield from _with_items(laid_out({**head, "rows": {}}), "{}", rows)
+        rows = (f"{_encode(blot(name))}: {_encode(seconds)}" for name, seconds in Seconds(self.rows).pairs())
+        yield from _with_items(_laid_out({**head, "rows": {}}), "{}", rows)
 
     def to_text(self) -> str:
         """The content of `report.txt`, all in memory."""
@@ -393,21 +392,22 @@ class _Some:
 
 
 def _with_items(document: str, empty: str, items: Iterable[str]) -> Iterator[str]:
-    """The JSON `document`, whose last value is the empty list or object, with items in it, laid out as it is."""
+    """The JSON `document`, whose last value is the empty list or object, with items in it, each on its line."""
     before, _, after = document.rpartition(empty)
     yield f"{before}{empty[0]}"
-    number = -1
-    for number, item in enumerate(items):
-        # A line feed in JSON is one of the layout: in texts it is escaped.
-        indented = item.replace("\n", "\n  ")
-        yield f"{',' if number else ''}\n  {indented}"
-    yield f"{empty[1] if number < 0 else f'{chr(10)} {empty[1]}'}{after}\n"
+    end = ""
+    for item in items:
+        yield f"{',' if end else ''}\n  {item}"
+        end = "\n "
+    yield f"{end}{empty[1]}{after}\n"
 
 
 def _plain(value: Json) -> Json:
     # A model's JSON may hold NaN, which the ledger keeps but no strict reader of the report would take.
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -423,23 +423,6 @@ def _stated(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def laid_out(value: Json, margin: str = "") -> str:
-    """As `json.dumps(value, indent=1)`, which is written in Python where it is asked to indent, several times faster.
-
-    ASCII, since a model's text can hold lone surrogates that no file stores as UTF-8.
-    """
-    if type(value) in SCALARS:
-        return _encode(value)
-    inner = f"{margin} "
-    if isinstance(value, Mapping) and value:
-        parts = [f"{inner}{_encode_key(key)}: {laid_out(item, inner)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(parts) + f"\n{margin}}}"
-    if isinstance(value, list | tuple) and value:
-        return "[\n" + ",\n".join(f"{inner}{laid_out(item, inner)}" for item in value) + f"\n{margin}]"
-    return _encode(value)
-
-
+# ASCII, since a model's text can hold lone surrogates that no file stores as UTF-8.
+_laid_out = json.JSONEncoder(allow_nan=False, indent=1).encode
 _encode = json.JSONEncoder(allow_nan=False).encode
-
-# A report has few keys, each many times over.
-_encode_key = lru_cache(1024)(_encode)

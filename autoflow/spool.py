@@ -56,7 +56,9 @@ class Spool(Sequence[T]):
         return item
 
     def __iter__(self) -> Iterator[T]:
-        return (self[index] for index in range(len(self)))
+        yield from self._first
+        for index in range(len(self._first), len(self)):
+            yield self[index]
 
 
 class Picked(Sequence[T]):

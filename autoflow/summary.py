@@ -87,6 +87,8 @@ def secondary_json(found: Sequence[Secondary]) -> list[dict[str, Json]]:
 
 def total(spends: Sequence[Spend]) -> Spend:
     """The sum, equal for equal work bit for bit."""
+    if len(spends) == 1 and not spends[0].cached_calls:
+        return spends[0]
     summed = sum(spends, Spend())
     # Which of equal calls was read from the record is a matter of timing, and so is the order of a plain sum.
     return replace(summed, usd=math.fsum(spend.usd for spend in spends), cached_calls=0)

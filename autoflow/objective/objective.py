@@ -20,6 +20,9 @@ from autoflow.runs.ledger import Fault, Ledger, Place, Result
 NOT_RUN = "not_run"
 """Reason of a task that a stopped run did not come to."""
 
+AT_HAND = 1_000
+"""Judgements of a scoring that are kept besides the ledger: most scorings have no more, and need not read them back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -115,7 +118,8 @@ class Objective:
         candidate = workflow.fingerprint()
         results = []
         for index, task in enumerate(tasks):
-            drawn = [self._ledger.result(Place(candidate, split, task.id, epoch)) for epoch in range(self.epochs)]
+            places = [Place(candidate, split, task.id, epoch) for epoch in range(self.epochs)]
+            drawn = tally.drawn(self._ledger, index, places)
             costs = [self._cost(result) for result in drawn if result is not None]
             results.append(result_of(task.id, drawn, tally.reasons(index, self.epochs), costs))
         evaluation = Evaluation(split, tuple(results))
@@ -157,6 +161,14 @@ class Tally:
     faults: dict[int, str]
     """Why there is no judgement, by the draw's number: index of the task x epochs + epoch."""
 
+    at_hand: dict[int, Result]
+    """What is on record of the first draws that ended, by the draw's number."""
+
+    def drawn(self, ledger: Ledger, index: int, places: Sequence[Place]) -> list[Result | None]:
+        """What is on record of the task at `index` of those scored, whose places these are, by epoch."""
+        first = index * len(places)
+        return [self.at_hand.get(first + epoch) or ledger.result(place) for epoch, place in enumerate(places)]
+
     def reasons(self, index: int, epochs: int) -> list[str | None]:
         """Why there is no judgement of a task, by epoch; `None`: there is one, or the draw was not come to."""
         return [self.faults.get(index * epochs + epoch) for epoch in range(epochs)]
@@ -191,6 +203,7 @@ class _Scoring:
         self._tasks = tasks
         self._split = split
         self._faults: dict[int, str] = {}
+        self._at_hand: dict[int, Result] = {}
         self._done = self._unscored = self._recorded = 0
         self._sum = 0.0
         # By place, the last of each: what is not tried again.
@@ -215,13 +228,13 @@ class _Scoring:
             await asyncio.gather(*workers, return_exceptions=True)
             raise
         if self._ended is not None and self._ended.reason == "budget":
-            return Tally("budget", self._ended.message, self._faults)
+            return Tally("budget", self._ended.message, self._faults, self._at_hand)
         if self._ended is not None:
             message = f"{self._in_a_row} draws in a row failed for the provider; the last: {self._ended.message}"
-            return Tally("provider", message, self._faults)
+            return Tally("provider", message, self._faults, self._at_hand)
         if self._done < len(self._tasks) * self._objective.epochs:
-            return Tally("interrupted", "stopped before every task was done", self._faults)
-        return Tally("complete", "", self._faults)
+            return Tally("interrupted", "stopped before every task was done", self._faults, self._at_hand)
+        return Tally("complete", "", self._faults, self._at_hand)
 
     def _draws(self) -> Iterator[tuple[int, int]]:
         # Epochs inside tasks: a run that is stopped then has finished as many tasks as can be.
@@ -238,7 +251,7 @@ class _Scoring:
             result = self._objective._ledger.result(place)
             if result is not None:
                 self._recorded += 1
-                self._count(result.score.value)
+                self._judged(index, result)
                 if self._recorded % 100 == 0:
                     # Reading never waits; let signals, progress and other runs have their turn.
                     await asyncio.sleep(0)
@@ -256,8 +269,7 @@ class _Scoring:
         trace, judged = drawn.trace, drawn.judged
         if isinstance(judged, Score):
             self._in_a_row = 0
-            result = self._objective._ledger.add_result(place, judged, trace)
-            self._count(result.score.value)
+            self._judged(index, self._objective._ledger.add_result(place, judged, trace))
             return
         if judged.reason == "budget":
             # Not a fault of this task: nothing is recorded, and the task stays as if it had not begun.
@@ -270,6 +282,11 @@ class _Scoring:
             self._in_a_row += 1
             if self._in_a_row >= max(10, 2 * self._objective._concurrency):
                 self._ended = self._ended or judged
+
+    def _judged(self, index: int, result: Result) -> None:
+        if len(self._at_hand) < AT_HAND:
+            self._at_hand[index * self._objective.epochs + result.place.epoch] = result
+        self._count(result.score.value)
 
     def _count(self, value: float | None) -> None:
         objective = self._objective

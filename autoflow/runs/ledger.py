@@ -300,37 +300,33 @@ class Ledger:
         return None if row is None else _result(row)
 
     def add_result(self, place: Place, score: Score, trace: Trace) -> Result:
-        """Record a judgement with its trace. A place that has a result keeps it, and that one is returned."""
+        """Record a judgement with its trace. A place that has a result keeps it. Returned is what is on record."""
         spend = spend_of(trace)
-        result = Result(place, score, trace.answer, spend, trace.seconds)
+        # As the database gives it back: REAL columns hold no integers.
+        row = (
+            place.candidate,
+            place.split,
+            place.task,
+            place.epoch,
+            None if score.value is None else float(score.value),
+            *self._clean((score.reason, serial.dumps(dict(score.details)), serial.dumps(trace.answer))),
+            spend.calls,
+            spend.input_tokens,
+            spend.output_tokens,
+            float(spend.usd),
+            spend.unpriced,
+            spend.uncounted,
+            spend.cached_calls,
+            float(trace.seconds),
+        )
         self._join()
         # Both rows or none, also within a turn's transaction.
         self._execute("SAVEPOINT result")
         try:
             cursor = self._execute(
-                "INSERT INTO results (candidate, split, task, epoch, score, reason, details, answer, calls,"
-                " input_tokens, output_tokens, usd, unpriced, uncounted, cached_calls, seconds, created)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                f"INSERT INTO results ({_RESULT}, created) VALUES ({', '.join('?' * 17)})"  # noqa: S608
                 " ON CONFLICT (candidate, split, task, epoch) DO NOTHING",
-                (
-                    place.candidate,
-                    place.split,
-                    place.task,
-                    place.epoch,
-                    score.value,
-                    score.reason,
-                    serial.dumps(dict(score.details)),
-                    serial.dumps(trace.answer),
-                    spend.calls,
-                    spend.input_tokens,
-                    spend.output_tokens,
-                    spend.usd,
-                    spend.unpriced,
-                    spend.uncounted,
-                    spend.cached_calls,
-                    trace.seconds,
-                    self._clock(),
-                ),
+                (*row, self._clock()),
             )
             added = cursor.rowcount == 1
             if added:
@@ -343,7 +339,7 @@ class Ledger:
                 self._db.execute("RELEASE result")
             raise
         known = None if added else self.result(place)
-        return known or result
+        return known or _result(row)
 
     def results(self, candidate: str, split: str) -> Iterator[Result]:
         """Every judgement of a candidate on a split, by task id and epoch."""
@@ -544,11 +540,13 @@ class Ledger:
                 waiter.set_exception(self._broken)
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        clean = [self.blot(value) if isinstance(value, str) else value for value in values]
         try:
-            return self._db.execute(statement, clean)
+            return self._db.execute(statement, self._clean(values))
         except sqlite3.OperationalError as error:
             raise self._unwritable(error) from error
+
+    def _clean(self, values: tuple[Any, ...]) -> list[Any]:
+        return [self.blot(value) if isinstance(value, str) else value for value in values]
 
     def _unwritable(self, error: sqlite3.OperationalError) -> RunError:
         return RunError(

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,15 @@ def test_result_and_trace_come_back(ledger: Ledger) -> None:
     assert ledger.trace(Place("c", "test", "7", 1)) is None
     assert list(ledger.results("c", "test")) == [added]
     assert list(ledger.results("c", "train")) == []
+
+
+def test_a_result_is_given_back_as_it_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "correct horse")
+    trace = replace(_trace(), answer={"say": ("correct horse", 1)}, seconds=2)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        added = ledger.add_result(PLACE, Score(1, "wrong: correct horse", {"parts": (1, None)}), trace)
+        assert repr(added) == repr(ledger.result(PLACE))
+        assert added.answer == {"say": ["***", 1]}
 
 
 def test_a_place_keeps_its_first_result(ledger: Ledger) -> None:
