@@ -4,8 +4,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A pass every 20,000 objects, not every 700: a task makes about 4,000, nearly all of them freed without the collector.
-_THRESHOLDS = (20_000, 20, 50)
+# A pass every 100,000 objects, not every 700: a task makes about 4,000, nearly all of them freed without the collector,
+# and a pass walks what the tasks under way hold.
+_THRESHOLDS = (100_000, 20, 50)
 
 _users = 0
 _before: tuple[int, int, int] = (0, 0, 0)
