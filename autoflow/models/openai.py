@@ -103,37 +103,30 @@ class _Client(openai.AsyncOpenAI):
         return known
 
 
-class OpenAIChat(BaseChatModel):
-    """A langchain-core chat model over `openai.AsyncOpenAI`. It never retries; `ProviderError` says whether to.
+class Api:
+    """One model of a server, asked through `openai.AsyncOpenAI`. It never retries; `ProviderError` says whether to.
 
-    Calls take the API's own parameters (`temperature`, `seed`, `logprobs`, ...), besides them `schema`, a JSON Schema
-    that the reply must fit, and `labels`, texts of which it must be one. What a model refuses is left out from then on.
+    What the model or server refuses is left out from then on.
     """
 
-    model: str
-    base_url: str
-    key_env: str | None = KEY_ENV
-    """Named in errors."""
+    # Apart from the chat model, each look at whose private attributes takes pydantic a microsecond.
 
-    _client: openai.AsyncOpenAI | None = PrivateAttr(default=None)
-    _loop: asyncio.AbstractEventLoop | None = PrivateAttr(default=None)
-    _key: str | None = PrivateAttr()
-    _options: Any = PrivateAttr()
-    _timeout_s: float = PrivateAttr()
-    _connections: int = PrivateAttr()
-    _dropped: set[str] = PrivateAttr(default_factory=set)
-    _tokens_parameter: str = PrivateAttr()
-    _tokens_renamed: bool = PrivateAttr(default=False)
+    def __init__(self, *, model: str, base_url: str, key: str | None, key_env: str | None, connections: int) -> None:
+        self.model = model
+        self.base_url = base_url
+        self.key_env = key_env
+        self.dropped: set[str] = set()
+        """Parameters that were refused, and are no longer sent."""
 
-    def __init__(
-        self, *, model: str, base_url: str, key: str | None, key_env: str | None, timeout_s: float, connections: int
-    ) -> None:
-        super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
+        self._client: openai.AsyncOpenAI | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._url = f"{base_url}/chat/completions"
+        self._tokens_renamed = False
         self._key = key
         # Without a key none is sent, not even the placeholder that the SDK insists on.
         headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
         # What is given need not be worked out, or copied in depth, for each call: defaults as well.
-        self._options = {
+        self._options: Any = {
             "headers": headers,
             "params": {},
             "security": {"bearer_auth": True},
@@ -146,47 +139,15 @@ class OpenAIChat(BaseChatModel):
             "stream_mode": "legacy",
             "extra_json": None,
         }
-        self._timeout_s = timeout_s
         self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
         self._tokens_parameter = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
-
-    @property
-    def _llm_type(self) -> str:
-        return "autoflow-openai"
-
-    @property
-    def dropped(self) -> frozenset[str]:
-        """Parameters that the model or server has refused, and that are no longer sent."""
-        return frozenset(self._dropped)
 
     async def aclose(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise UsageError("an OpenAI model is asked asynchronously", hint="call ainvoke, not invoke")
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return result_of(await self.ask(turns_of(messages), stop=stop, **kwargs))
-        except TimeoutError as error:
-            raise ProviderError(f"{self._name} did not answer in {self._timeout_s:g} s", transient=True) from error
 
     async def ask(self, turns: list[Turn], *, stop: list[str] | None = None, **arguments: Any) -> Answer:
         """One call of the API, for as long as it takes: the caller limits it (`autoflow.models.retry.Timed`).
@@ -202,8 +163,7 @@ class OpenAIChat(BaseChatModel):
         if form is not None:
             body["response_format"] = form.response_format
         limit = body.pop("max_tokens", None)
-        # A private attribute of a pydantic model takes a microsecond.
-        dropped = self._dropped
+        dropped = self.dropped
         for _ in range(len(_OPTIONAL) + 2):  # each turn but the last teaches one thing
             sent = {key: value for key, value in body.items() if key not in dropped}
             if limit is not None:
@@ -216,20 +176,19 @@ class OpenAIChat(BaseChatModel):
                 if not self._learn(error, sent):
                     raise self._error(error) from error
                 continue
-            return _answer(answer, form, self._name)
-        raise ProviderError(f"{self._name} refuses one parameter after another", transient=False, status=400)
+            return _answer(answer, form, self.name)
+        raise ProviderError(f"{self.name} refuses one parameter after another", transient=False, status=400)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """As errors call it."""
         return f"{self.model} at {self.base_url}"
 
     async def _post(self, body: dict[str, Any]) -> Any:
         try:
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
-            raw = await self._open().post(
-                f"{self.base_url}/chat/completions", cast_to=bytes, body=body, options=self._options
-            )
+            raw = await self._open().post(self._url, cast_to=bytes, body=body, options=self._options)
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
@@ -239,7 +198,7 @@ class OpenAIChat(BaseChatModel):
             return json.loads(raw.decode(errors="replace"))
         except ValueError as error:
             raise ProviderError(
-                f"{self._name} answered with something other than JSON ({len(raw)} bytes)",
+                f"{self.name} answered with something other than JSON ({len(raw)} bytes)",
                 transient=True,
                 hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
             ) from error
@@ -278,12 +237,12 @@ class OpenAIChat(BaseChatModel):
                 return True
         for parameter in _OPTIONAL:
             if parameter in sent and _names(named, message, parameter):
-                self._dropped.add(parameter)
+                self.dropped.add(parameter)
                 return True
         return False
 
     def _error(self, error: openai.OpenAIError) -> Exception:
-        name = self._name
+        name = self.name
         if isinstance(error, openai.APIStatusError):
             return self._status(error)
         # The transport calls a refused connection a time-out; what the system said is at the end of the chain.
@@ -298,7 +257,7 @@ class OpenAIChat(BaseChatModel):
         return ProviderError(f"{name}: {type(error).__name__}", transient=False)
 
     def _status(self, error: openai.APIStatusError) -> Exception:
-        name, status = self._name, error.status_code
+        name, status = self.name, error.status_code
         details = error.body if isinstance(error.body, Mapping) else {}
         code = details.get("code") or details.get("type")
         said = self._clean(str(details.get("message") or ""))
@@ -337,6 +296,69 @@ class OpenAIChat(BaseChatModel):
     def _clean(self, text: str) -> str:
         text = text if self._key is None else text.replace(self._key, "[key]")
         return re.sub(r"\b(sk|Bearer)[-\s][\w*.\-]+", "[key]", " ".join(text.split()))[:300]
+
+
+class OpenAIChat(BaseChatModel):
+    """A langchain-core chat model over `Api`.
+
+    Calls take the API's own parameters (`temperature`, `seed`, `logprobs`, ...), besides them `schema`, a JSON Schema
+    that the reply must fit, and `labels`, texts of which it must be one. What a model refuses is left out from then on.
+    """
+
+    model: str
+    base_url: str
+    key_env: str | None = KEY_ENV
+    """Named in errors."""
+
+    _api: Api = PrivateAttr()
+    _timeout_s: float = PrivateAttr()
+
+    def __init__(
+        self, *, model: str, base_url: str, key: str | None, key_env: str | None, timeout_s: float, connections: int
+    ) -> None:
+        super().__init__(model=model, base_url=base_url, key_env=key_env)  # type: ignore[call-arg]
+        self._api = Api(model=model, base_url=base_url, key=key, key_env=key_env, connections=connections)
+        self._timeout_s = timeout_s
+
+    @property
+    def _llm_type(self) -> str:
+        return "autoflow-openai"
+
+    @property
+    def api(self) -> Api:
+        """What is asked, and closed."""
+        return self._api
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Parameters that the model or server has refused, and that are no longer sent."""
+        return frozenset(self._api.dropped)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._api.aclose()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise UsageError("an OpenAI model is asked asynchronously", hint="call ainvoke, not invoke")
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return result_of(await self._api.ask(turns_of(messages), stop=stop, **kwargs))
+        except TimeoutError as error:
+            raise ProviderError(f"{self._api.name} did not answer in {self._timeout_s:g} s", transient=True) from error
 
 
 def _limits(connections: int) -> Any:
@@ -506,7 +528,7 @@ def open_server(spec: str, name: str, endpoint: Endpoint, options: ModelOptions)
     def cost(usage: Usage) -> float | None:
         return price(name, endpoint.base_url, usage)
 
-    return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose, direct=chat.ask)
+    return ChatModel(chat, spec, FEATURES, arguments=_arguments, price=cost, close=chat.aclose, direct=chat.api.ask)
 
 
 def _system_error(error: BaseException) -> str | None:
