@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.globals import get_debug
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers import context
+from langchain_core.utils.env import env_var_is_set
+from langsmith.utils import tracing_is_enabled
 
 from autoflow.core.model import Feature, Message, Reply, Request, Usage
 
@@ -125,12 +129,28 @@ class ChatModel:
         around = (var_child_runnable_config.get() or {}).get("callbacks")
         if around is not None and (around if isinstance(around, list) else around.handlers):
             return True
-        return bool(AsyncCallbackManager.configure().handlers)
+        return _watched_globally()
 
     async def aclose(self) -> None:
         close, self._close = self._close, None
         if close is not None:
             await close()
+
+
+def _watched_globally() -> bool:
+    # What LangChain asks for each manager that it makes, without making one, which takes longer than all else here.
+    hooks = getattr(context, "_configure_hooks", None)
+    if hooks is None:
+        return bool(AsyncCallbackManager.configure().handlers)
+    return (
+        get_debug()
+        or context.tracing_v2_callback_var.get() is not None
+        or tracing_is_enabled() is not False
+        or any(
+            handler.get() is not None or (variable is not None and made is not None and env_var_is_set(variable))
+            for handler, _, made, variable in hooks
+        )
+    )
 
 
 def draw_seed(seed: int, sample: int) -> int:

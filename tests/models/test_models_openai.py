@@ -3,17 +3,24 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+import langsmith
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager
+from langchain_core.globals import set_debug
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers.context import collect_runs, register_configure_hook
+from langsmith.run_helpers import tracing_context
 from openai_server import EMPTY, HANG, MALFORMED, RESET, SERVER_ERROR, TOO_MANY, TRUNCATED, Fault, serve
 
 from autoflow.core.model import Message, Model, Reply, Request, Sampling
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UsageError
+from autoflow.models import chat as chat_models
 from autoflow.models.factory import Endpoint, ModelOptions, open_model
 from autoflow.models.openai import OpenAIChat, strict
 from autoflow.models.prices import price
@@ -404,6 +411,53 @@ async def test_callbacks_around_the_caller_see_its_calls_too() -> None:
         await model.aclose()
     assert seen == ["hi"]
     assert replace(watched, seconds=0.0) == replace(alone, seconds=0.0)
+
+
+HOOK: ContextVar[AsyncCallbackHandler | None] = ContextVar("test_models_openai", default=None)
+register_configure_hook(HOOK, inheritable=False)
+
+
+@contextmanager
+def hooked() -> Iterator[None]:
+    token = HOOK.set(AsyncCallbackHandler())
+    yield
+    HOOK.reset(token)
+
+
+@contextmanager
+def debugging() -> Iterator[None]:
+    set_debug(True)
+    yield
+    set_debug(False)
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    with tracing_context(enabled=True, client=langsmith.Client(api_key="none", api_url="http://127.0.0.1:9")):
+        yield
+
+
+@pytest.mark.parametrize("watching", [hooked, debugging, traced, collect_runs])
+async def test_what_watches_the_whole_process_sees_calls_too(watching: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with watching():
+        assert AsyncCallbackManager.configure().handlers
+        assert chat_models._watched_globally()
+    assert not AsyncCallbackManager.configure().handlers
+    assert not chat_models._watched_globally()
+    # LangChain's list of hooks is its own: should it move, LangChain is asked.
+    with watching(), monkeypatch.context() as patch:
+        patch.setattr(chat_models, "context", object())
+        assert chat_models._watched_globally()
+
+
+async def test_runs_collected_around_a_call_hold_it() -> None:
+    with serve(replies=["hi"]) as server:
+        model = open_model("openai/m", replace(ONCE, base_url=server.url))
+        with collect_runs() as collected:
+            await model.complete(HELLO)
+        await model.complete(HELLO)
+        await model.aclose()
+    assert len(collected.traced_runs) == 1
 
 
 async def test_cancelled_call_frees_its_place() -> None:
