@@ -8,7 +8,7 @@ replies and results say is left out unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_M
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from autoflow.core.json import Json
@@ -26,6 +26,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 _tracer: "Tracer | None" = None
 _content = False
+_OFF = nullcontext(None)
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
@@ -79,12 +80,13 @@ def exporting() -> Iterator[None]:
         stop()
 
 
-@contextmanager
-def workflow_span(workflow: Workflow, task: Task) -> "Iterator[Span | None]":
+def workflow_span(workflow: Workflow, task: Task) -> "AbstractContextManager[Span | None]":
     """Around one run of a workflow on a task."""
-    if _tracer is None:
-        yield None
-        return
+    return _OFF if _tracer is None else _workflow_span(workflow, task)
+
+
+@contextmanager
+def _workflow_span(workflow: Workflow, task: Task) -> "Iterator[Span | None]":
     with _span(
         f"invoke_workflow {workflow.name}",
         {
@@ -99,12 +101,13 @@ def workflow_span(workflow: Workflow, task: Task) -> "Iterator[Span | None]":
         yield span
 
 
-@contextmanager
-def step_span(step: Step, visit: int, card: Card | None) -> "Iterator[Span | None]":
+def step_span(step: Step, visit: int, card: Card | None) -> "AbstractContextManager[Span | None]":
     """Around one visit of a step; a tool's is an execution of that tool."""
-    if _tracer is None:
-        yield None
-        return
+    return _OFF if _tracer is None else _step_span(step, visit, card)
+
+
+@contextmanager
+def _step_span(step: Step, visit: int, card: Card | None) -> "Iterator[Span | None]":
     attributes: dict[str, str | int] = {
         "autoflow.step.name": step.name,
         "autoflow.step.type": step.type,
@@ -119,12 +122,13 @@ def step_span(step: Step, visit: int, card: Card | None) -> "Iterator[Span | Non
         yield span
 
 
-@contextmanager
-def chat_span(model: str, request: Request) -> "Iterator[Span | None]":
+def chat_span(model: str, request: Request) -> "AbstractContextManager[Span | None]":
     """Around one model call; `replied` adds what came of it."""
-    if _tracer is None:
-        yield None
-        return
+    return _OFF if _tracer is None else _chat_span(model, request)
+
+
+@contextmanager
+def _chat_span(model: str, request: Request) -> "Iterator[Span | None]":
     provider, _, name = model.partition("/")
     sampling = request.sampling
     attributes: dict[str, str | int | float | None] = {

@@ -16,7 +16,7 @@ from langgraph.types import Command, interrupt
 from autoflow.core.workflow import Step, Workflow
 from autoflow.errors import WorkflowError
 from autoflow.interpreter.approval import Verdict
-from autoflow.interpreter.session import Outcome, Program, Session, State
+from autoflow.interpreter.session import Outcome, Program, Session, State, Unsaved
 from autoflow.language.references import TASK, references
 
 Graph = CompiledStateGraph[State, Session, State, State]
@@ -58,16 +58,18 @@ def prepare(workflow: Workflow) -> Program:
     )
 
 
-def build(workflow: Workflow) -> Builder:
-    """The graph of a workflow that `prepare` accepts, not compiled yet.
+def build(workflow: Workflow, *, saved: bool) -> Builder:
+    """The graph of a workflow that `prepare` accepts, not compiled yet; `saved`: for a checkpointer.
 
     A node chooses its successor itself (LangGraph's `Command`): a failure can end the run anywhere, and a person may
     redirect it. `destinations` states the ways that the workflow has, for drawings and Studio.
     """
-    builder = StateGraph(State, context_schema=Session)
+    # A channel takes time at each step, whether it is used or not.
+    schema: Any = State if saved else Unsaved
+    builder: Builder = StateGraph(schema, context_schema=Session)
     for step in workflow.steps:
         destinations = (*(node_name(target) for target in step.targets()), END)
-        builder.add_node(node_name(step.name), _node(step), destinations=destinations)
+        builder.add_node(node_name(step.name), _node(step), destinations=destinations, input_schema=schema)
     builder.add_edge(START, node_name(workflow.entry.name))
     return builder
 
@@ -105,5 +107,5 @@ def _node(step: Step) -> Callable[..., Awaitable[Command[str]]]:
 
 def _command(session: Session) -> Command[str]:
     goto = END if session.target is None else node_name(session.target)
-    update: Any = session.state()
+    update: Any = session.state() if session.saved else None
     return Command(goto=goto, update=update)

@@ -17,7 +17,7 @@ from autoflow.core.workflow import Workflow
 from autoflow.errors import RunError, UnknownNameError, UsageError
 from autoflow.interpreter.approval import Pause, Verdict
 from autoflow.interpreter.changed import Changed
-from autoflow.interpreter.compile import Builder, Graph, build, prepare
+from autoflow.interpreter.compile import Graph, build, prepare
 from autoflow.interpreter.conversation import SystemTurn, cards
 from autoflow.interpreter.core_protocol import core
 from autoflow.interpreter.events import Event, RunFinished
@@ -276,7 +276,7 @@ class Interpreter:
                 if step.operator not in self.operators:
                     raise UnknownNameError("operator", step.operator, sorted(self.operators))
                 self._own_model(step.model)
-            compiled = _Compiled(program, build(workflow))
+            compiled = _Compiled(program)
             self._compiled[program.fingerprint] = compiled
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
@@ -296,19 +296,19 @@ class Interpreter:
 class _Compiled:
     """A workflow's program with its graph, compiled once for each checkpointer in use."""
 
-    def __init__(self, program: Program, builder: Builder) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
-        self._builder = builder
         self._graph: Graph | None = None
         self._saved: tuple[object, Graph] | None = None
 
     def graph(self, checkpointer: "BaseCheckpointSaver[Any] | None") -> Graph:
         if checkpointer is None:
             if self._graph is None:
-                self._graph = self._builder.compile()
+                self._graph = build(self.program.workflow, saved=False).compile()
             return self._graph
         if self._saved is None or self._saved[0] is not checkpointer:
-            self._saved = (checkpointer, self._builder.compile(checkpointer=checkpointer))
+            graph = build(self.program.workflow, saved=True).compile(checkpointer=checkpointer)
+            self._saved = (checkpointer, graph)
         return self._saved[1]
 
 

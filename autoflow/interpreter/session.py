@@ -54,6 +54,12 @@ class State(TypedDict, total=False):
     done: bool
 
 
+class Unsaved(TypedDict):
+    """The state of a graph whose runs are not saved: LangGraph begins no run without an input."""
+
+    done: bool
+
+
 class HaltError(Exception):
     """Ends a visit with a failure; never leaves this package."""
 
@@ -150,6 +156,9 @@ class Session:
     """The record of a visit that ended in a fault or a time-out of the task: not in the state."""
 
     task_text: str = ""
+    shown: Task = field(init=False)
+    """The task without its reference: no operator can show a model, or run, what only the scorer may see."""
+
     values: dict[str, str] = field(default_factory=dict)
     """What `$(...)` inserts, by name."""
 
@@ -157,6 +166,7 @@ class Session:
     """Turns of the steps that insert nothing, made once."""
 
     def __post_init__(self) -> None:
+        self.shown = replace(self.task, reference={})
         self.task_text = render(TaskTurn(self.task.text))
         self.values[TASK] = self.task.text
 
@@ -274,8 +284,7 @@ class Session:
             instruction=instruction,
             conversation=conversation,
             inputs=inputs,
-            # Without its reference: no operator can show a model, or run, what only the scorer may see.
-            task=replace(self.task, reference={}),
+            task=self.shown,
             parameters=step.parameters,
             output=step.output,
             model=Recorder(self.model_of(step), visit, item),
@@ -304,11 +313,14 @@ class Session:
 
     async def _attempt(self, visit: Visit, work: Awaitable[T], limit_s: float | None) -> T | Failure:
         name = visit.step.name
+        scope: asyncio.Timeout | None = None
         try:
+            if limit_s is None:
+                return await work
             async with asyncio.timeout(limit_s) as scope:
                 return await work
         except TimeoutError:
-            if not scope.expired():
+            if scope is None or not scope.expired():
                 raise
             return Failure("workflow", "timeout", f"step {name!r} took longer than {limit_s:g} s", name)
         except HaltError as error:
@@ -421,8 +433,6 @@ class Session:
 
     def state(self) -> State:
         """The update that a node returns."""
-        if not self.saved:
-            return {"done": self.target is None}
         return {
             "run": self.identity,
             "records": list(self.plain),

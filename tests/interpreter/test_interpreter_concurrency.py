@@ -36,9 +36,9 @@ class Jittery(Answering):
 async def test_fifty_runs_at_once_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
-    def build(workflow: object) -> object:
+    def build(workflow: object, *, saved: bool) -> object:
         built.append(workflow)
-        return compiling.build(workflow)  # type: ignore[arg-type]
+        return compiling.build(workflow, saved=saved)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running, "build", build)
     interpreter = Interpreter(Jittery(), library())
@@ -102,5 +102,5 @@ async def test_interpreter_keeps_a_bounded_number_of_compiled_workflows(monkeypa
 
 async def test_graph_draws_the_workflows_ways() -> None:
     workflow = flow(process("a", "check"), decision("check", {"yes": "done", "no": "a"}, otherwise="done"), terminal())
-    edges = {(edge.source, edge.target) for edge in compiling.build(workflow).compile().get_graph().edges}
+    edges = {(edge.source, edge.target) for edge in compiling.build(workflow, saved=True).compile().get_graph().edges}
     assert {("step a", "step check"), ("step check", "step done"), ("step check", "step a")} <= edges
