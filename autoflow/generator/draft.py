@@ -389,14 +389,7 @@ async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Fo
     schema = bounded_schema(request.cards, request.limits, form)
     if request.note:
         schema = _with_note(schema, request.note, request.limits.max_note_chars)
-    typed = None
-    if form == "outline" and "grammar" in model.features and request.inputs is not None and not request.note:
-        typed = typed_outline(
-            usable(request.cards, form),
-            request.inputs,
-            max_steps=request.limits.max_steps,
-            max_instruction_chars=request.limits.max_instruction_chars,
-        )
+    typed = grammar_of(request, form) if "grammar" in model.features else None
     if typed is not None or (form == "outline" and "schema" not in model.features):
         # The example says the form. A schema in words would make it another prompt than a trained generator knows.
         reply = await model.complete(replace(call, grammar=typed))
@@ -421,6 +414,18 @@ async def _ask_json(model: Model, call: Request, request: DraftRequest, form: Fo
     except WorkflowError as error:
         return Draft(None, text, (_located(error.message, None, error.hint, ""),), note=note)
     return replace(_checked(document, text, request, quote=False), note=note)
+
+
+def grammar_of(request: DraftRequest, form: Form) -> str | None:
+    """The grammar of the drafts that type-check, for a model that takes grammars; `None` where types say nothing."""
+    if form != "outline" or request.inputs is None or request.note:
+        return None
+    return typed_outline(
+        usable(request.cards, form),
+        request.inputs,
+        max_steps=request.limits.max_steps,
+        max_instruction_chars=request.limits.max_instruction_chars,
+    )
 
 
 def _with_note(schema: Mapping[str, Json], name: str, chars: int) -> dict[str, Json]:

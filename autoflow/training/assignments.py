@@ -7,7 +7,7 @@ from autoflow.core.benchmark import Benchmark
 from autoflow.core.model import Message
 from autoflow.core.operator import Card
 from autoflow.core.task import Task
-from autoflow.generator.draft import DraftRequest, Form, Limits, Scope, answer_of, conversation
+from autoflow.generator.draft import DraftRequest, Form, Limits, Scope, answer_of, conversation, grammar_of
 from autoflow.generator.for_task import LIMITS, cards_for, request_for
 from autoflow.operators.library import library
 
@@ -50,6 +50,11 @@ class Assignment:
     def messages(self) -> tuple[Message, ...]:
         """The prompt: what `autoflow.generator.draft` asks a generator in this form, to the letter."""
         return conversation(self.request, self.form)
+
+    @property
+    def grammar(self) -> str | None:
+        """What a runtime with grammars holds the answer to; `None` where it does not."""
+        return grammar_of(self.request, self.form)
 
 
 def assignments(

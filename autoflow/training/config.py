@@ -153,6 +153,11 @@ class TrainConfig(_Section):
     """For the methods that sample: read a prompt once for all its samples. Several times as fast where prompts are
     longer than completions; results differ by rounding alone. `None`: wherever the model has full attention."""
 
+    typed: bool = False
+    """For the methods that sample: hold samples to plans that type-check, as a runtime with grammars does, and credit
+    each token by its probability among those that the grammar left. For outlines of single tasks whose context states
+    the types they bring."""
+
     seed: int = 0
     concurrency: int = Field(default=64, ge=1)
     """Tasks of one workflow run at the same time. All workflows of a group run at the same time."""
@@ -206,6 +211,8 @@ def _check(config: TrainConfig) -> None:
                 f"{config.method} takes no dropout: the distribution that is credited would not be the one sampled",
                 hint="lora: {dropout: 0}",
             )
+    elif config.typed:
+        raise UsageError(f"{config.method} draws no samples that could be typed", hint="leave `typed` out")
     elif not config.data:
         raise UsageError(f"{config.method} needs data to learn from", hint="data: [folder], or --data folder")
 

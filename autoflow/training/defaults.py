@@ -40,7 +40,7 @@ _SAMPLING: Mapping[str, Json] = {
     "max_steps": 100,
     "lr_scheduler_type": "constant",
     "max_completion_length": 256,
-    # Untruncated and without a grammar: the distribution that is credited is the one that was sampled.
+    # Untruncated: the distribution that is credited is the one that was sampled.
     "temperature": 1.0,
     "top_p": 1.0,
     "top_k": 0,

@@ -4,7 +4,7 @@
 TRL's RLOO trainer has that gradient: it takes beta times the log-ratio off each reward, whose score-function gradient
 is that of the divergence. `grpo` (section 3): A_i = (r_i - mean) / (sd + 1e-4) over the group, sd with k - 1.
 
-Nothing constrains what is sampled, although grammars could: a masked draw would be credited as if it had been free.
+Samples are free, or with `typed` held to a grammar and credited as drawn under it (`autoflow.training.typed`).
 """
 
 import asyncio
@@ -28,9 +28,12 @@ Score = Callable[[Sequence[str], Sequence[Sampled], int], Waiting]
 """(ids of the assignments, sampled texts, step): begins to judge them."""
 
 
-def rows(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
-    """The trainer's data set: a prompt a row."""
-    return [{"prompt": chat(assignment.messages), "assignment": assignment.id} for assignment in assignments]
+def rows(assignments: Sequence[Assignment], *, typed: bool = False) -> list[dict[str, Any]]:
+    """The trainer's data set: a prompt a row, with the `grammar` of its samples if they are to be typed."""
+    return [
+        {"prompt": chat(item.messages), "assignment": item.id, **({"grammar": item.grammar} if typed else {})}
+        for item in assignments
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Draws texts from the model in training, apart from the trainers' own sampling."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoflow.core.model import Message
@@ -10,6 +10,12 @@ from autoflow.training.judge import Sampled
 def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
     """The messages as the training libraries take them."""
     return [{"role": message.role, "content": message.text} for message in messages]
+
+
+def templated(tokenizer: Any, prompt: Sequence[Mapping[str, str]]) -> list[int]:
+    """The tokens of a prompt, up to where the answer begins."""
+    found = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)
+    return [int(token) for token in found["input_ids"]]
 
 
 def sample(

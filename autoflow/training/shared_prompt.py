@@ -1,19 +1,20 @@
 """Reads a prompt once for all its samples. The k samples of a group share one long prompt and are short themselves:
 read k times, as trainers do, it is most of the work.
 
-Sampling fills the cache from one copy of the prompt. Log-probabilities are computed on one sequence, the prompt and
-then every completion, in which each completion sees the prompt and itself alone, at the places it had by itself.
-Both give what the plain way gives, but for rounding.
+`autoflow.training.drawing` draws so. Log-probabilities are computed on one sequence, the prompt and then every
+completion, in which each completion sees the prompt and itself alone, at the places it had by itself. They are those of
+the plain way, but for rounding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from autoflow.errors import UsageError
+from autoflow.training.typed import Grammars
+from autoflow.training.typed import log_probabilities as typed_log_probabilities
 
 IGNORED = -100
 
@@ -29,59 +30,20 @@ def wanted(asked: bool | None, model: Any) -> bool:
     """
     used = model.config._attn_implementation
     sliding = getattr(model.config, "sliding_window", None)
-    can = used in ATTENTION and sliding is None
+    capped = getattr(model.config, "attn_logit_softcapping", None)
+    can = used in ATTENTION and sliding is None and capped is None
     if asked and not can:
         raise UsageError(
             f"shared_prompt needs full attention by {' or '.join(ATTENTION)}, and this model has {used}"
-            + (f" with a window of {sliding}" if sliding is not None else ""),
+            + (f" with a window of {sliding}" if sliding is not None else "")
+            + (f" capped at {capped}" if capped is not None else ""),
             hint="shared_prompt: false",
         )
     return can if asked is None else asked
 
 
-def share_sampling(model: Any) -> None:
-    """Make `model.generate` read each run of equal prompts once."""
-    plain = model.generate
-
-    def generate(input_ids: Any, attention_mask: Any, generation_config: Any, **options: Any) -> Any:
-        drawn = [
-            _group(partial(plain, generation_config=generation_config, **options), model, prompt, count)
-            for prompt, count in _runs(input_ids, attention_mask)
-        ]
-        longest = max(part.shape[1] for part in drawn)
-        # A part is shorter only where each of its texts has ended.
-        filled = [
-            torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=generation_config.pad_token_id)
-            for part in drawn
-        ]
-        return torch.cat([input_ids, torch.cat(filled)], dim=1)
-
-    model.generate = generate
-
-
-def _runs(input_ids: Any, attention_mask: Any) -> Iterator[tuple[Any, int]]:
-    """Each prompt without its padding, and how many rows in a row have it."""
-    start = 0
-    for row in range(1, len(input_ids) + 1):
-        if row < len(input_ids) and torch.equal(input_ids[row], input_ids[start]):
-            continue
-        yield input_ids[start][attention_mask[start].bool()], row - start
-        start = row
-
-
-def _group(draw: Callable[..., Any], model: Any, prompt: Any, count: int) -> Any:
-    """`count` texts for one prompt; shape (count, longest)."""
-    cache = DynamicCache(config=model.config)
-    if len(prompt) > 1:
-        model(input_ids=prompt[None, :-1], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache.batch_repeat_interleave(count)
-    rows = prompt.repeat(count, 1)
-    drawn = draw(input_ids=rows, attention_mask=torch.ones_like(rows), past_key_values=cache)
-    return drawn[:, len(prompt) :]
-
-
-def sharing(trainer: type) -> type:
-    """The trainer's class, computing log-probabilities with one copy of each prompt."""
+def sharing(trainer: type, grammars: Grammars | None = None) -> type:
+    """The trainer's class, computing log-probabilities with one copy of each prompt, and its grammar if it has one."""
 
     class Sharing(trainer):
         def _get_per_token_logps_and_entropies(  # noqa: PLR0917  called so by the trainers
@@ -95,13 +57,14 @@ def sharing(trainer: type) -> type:
             **_: Any,
         ) -> tuple[Any, Any, None]:
             size = batch_size or len(input_ids)
+            head = _fused if grammars is None else partial(_typed, grammars, self.temperature)
             logs, entropies = [], []
             for start in range(0, len(input_ids), size):
                 rows = slice(start, start + size)
                 attention = self.accelerator.unwrap_model(model).config._attn_implementation
                 with self.accelerator.autocast():
                     found = log_probabilities(
-                        model, input_ids[rows], attention_mask[rows], logits_to_keep, attention=attention
+                        model, input_ids[rows], attention_mask[rows], logits_to_keep, attention=attention, head=head
                     )
                 logs.append(found[0])
                 entropies.append(found[1])
@@ -111,12 +74,43 @@ def sharing(trainer: type) -> type:
     return Sharing
 
 
+Head = Callable[[Any, Mapping[str, Any], Any, Sequence[Any]], tuple[Any, Any | None]]
+"""(model, packed sequence, prompt, completions) -> log-probabilities of the completions' tokens, one completion after
+the other, and entropies, `None` where the model has been told to spare them."""
+
+
+def _fused(model: Any, packed: Mapping[str, Any], prompt: Any, completions: Sequence[Any]) -> tuple[Any, Any | None]:
+    """By the fused head of `trl`."""
+    del prompt, completions
+    found = model(**packed, use_cache=False, fused_lm_head=True)
+    places = packed["shift_labels"][0] != IGNORED
+    return found.log_probs[0, places], None if found.entropy is None else found.entropy[0, places]
+
+
+def _typed(  # noqa: PLR0917  the first two are bound, the rest is a head's
+    grammars: Grammars,
+    temperature: float,
+    model: Any,
+    packed: Mapping[str, Any],
+    prompt: Any,
+    completions: Sequence[Any],
+) -> tuple[Any, Any | None]:
+    """Among what the prompt's grammar leaves at each place; a prompt without one leaves everything."""
+    labels = packed["shift_labels"][0]
+    read = {name: value for name, value in packed.items() if name != "shift_labels"}
+    (places,) = torch.nonzero(labels != IGNORED, as_tuple=True)
+    logits = model(**read, use_cache=False, logits_to_keep=places).logits[0]
+    allowed = [grammars.along(prompt.tolist(), completion.tolist()) for completion in completions]
+    held = torch.ones_like(logits, dtype=torch.bool) if allowed[0] is None else torch.cat(allowed).to(logits.device)
+    return typed_log_probabilities(logits, labels[places], held, temperature)
+
+
 def log_probabilities(
-    model: Any, input_ids: Any, attention_mask: Any, length: int, *, attention: str
+    model: Any, input_ids: Any, attention_mask: Any, length: int, *, attention: str, head: Head = _fused
 ) -> tuple[Any, Any]:
     """Log-probabilities and entropies of the last `length` tokens of each row, 0 at padding; shape (rows, length).
 
-    `model` has the fused head of `trl`; `attention` is one of `ATTENTION`.
+    `model` has the fused head of `trl`, unless `head` uses another; `attention` is one of `ATTENTION`.
     """
     rows = len(input_ids)
     logs: list[Any] = [None] * rows
@@ -130,16 +124,14 @@ def log_probabilities(
         same.sort(key=lambda row: input_ids[row].tolist())
         prompt = prompts[same[0]][mask[same[0], :-length]]
         completions = [input_ids[row, -length:][mask[row, -length:]] for row in same]
-        found = model(**_packed(prompt, completions, attention), use_cache=False, fused_lm_head=True)
-        at = len(prompt) - 1
-        for row, completion in zip(same, completions, strict=True):
-            place = slice(at, at + len(completion))
-            padding = (0, length - len(completion))
-            logs[row] = torch.nn.functional.pad(found.log_probs[0, place], padding)
-            # The trainers ask for entropies of the policy alone.
-            entropy = torch.zeros_like(logs[row]) if found.entropy is None else found.entropy[0, place]
-            entropies[row] = entropy if found.entropy is None else torch.nn.functional.pad(entropy, padding)
-            at += len(completion) + 1
+        found, entropy = head(model, _packed(prompt, completions, attention), prompt, completions)
+        lengths = [len(completion) for completion in completions]
+        # The trainers ask for entropies of the policy alone.
+        entropy = torch.zeros_like(found) if entropy is None else entropy
+        for row, log, spread in zip(same, found.split(lengths), entropy.split(lengths), strict=True):
+            padding = (0, length - len(log))
+            logs[row] = torch.nn.functional.pad(log, padding)
+            entropies[row] = torch.nn.functional.pad(spread, padding)
     return torch.stack(logs), torch.stack(entropies)
 
 

@@ -359,7 +359,9 @@ class _Sitting:
         score = None
         if judge is not None and prompts:
             score = Scoring({item.id: item for item in prompts}, judge, bridge)
-        material = Material(rows(prompts), self._recorded.demonstrations, self._recorded.turns, score)
+        material = Material(
+            rows(prompts, typed=config.typed), self._recorded.demonstrations, self._recorded.turns, score
+        )
         look = None
         if judge is not None and config.held_out is not None:
             chosen = config.held_out

@@ -12,7 +12,8 @@ import transformers
 import trl
 from transformers import EarlyStoppingCallback, PrinterCallback
 
-from autoflow.training import alike, base, bundled, demonstrations, shared_prompt, weighted
+from autoflow.errors import UsageError
+from autoflow.training import alike, base, bundled, demonstrations, drawing, shared_prompt, typed, weighted
 from autoflow.training.callbacks import Following
 from autoflow.training.config import SAMPLING_METHODS, TrainConfig
 from autoflow.training.defaults import arguments
@@ -94,8 +95,14 @@ def build(
     rows = _rows(config, material, tokenizer, args, options)
     if config.method in SAMPLING_METHODS:
         if shared_prompt.wanted(config.shared_prompt, model):
-            shared_prompt.share_sampling(model.get_base_model() if config.adapter is not None else model)
-            kind = shared_prompt.sharing(kind)
+            grammars = None
+            if config.typed:
+                grammars = typed.Grammars(material.prompts, tokenizer, model.get_output_embeddings().weight.shape[0])
+            inner = model.get_base_model() if config.adapter is not None else model
+            drawing.draw_together(inner, grammars, half=args.bf16 and not gpu)
+            kind = shared_prompt.sharing(kind, grammars)
+        elif config.typed:
+            raise UsageError("typed samples need a shared prompt", hint="leave `shared_prompt` out, or: typed: false")
         kind = eager(kind, options["reward_funcs"])
     if look is not None:
         # Never read: only the constructor asks for it.

@@ -95,7 +95,7 @@ def test_samples_of_several_prompts_are_those_of_the_plain_way(model: Path) -> N
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    from autoflow.training.shared_prompt import share_sampling
+    from autoflow.training.drawing import draw_together
 
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
@@ -103,7 +103,7 @@ def test_samples_of_several_prompts_are_those_of_the_plain_way(model: Path) -> N
     asked = tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
     greedy = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=[3], pad_token_id=0)
     plain = network.generate(**asked, generation_config=greedy)
-    share_sampling(network)
+    draw_together(network)
     shared = network.generate(**asked, generation_config=greedy)
     assert torch.equal(shared[:, : plain.shape[1]], plain)
     assert len({tuple(row.tolist()) for row in plain[:, asked["input_ids"].shape[1] :]}) > 1

@@ -1,0 +1,106 @@
+"""Samples drawn together from one copy of each prompt are those that the library draws one by one."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from training_helpers import make_model
+
+pytestmark = [
+    pytest.mark.xdist_group("training"),  # torch is slow to import: once is enough
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+TEXTS = [text for text, count in (("abcabc", 3), ("h", 1), ("gabfed" * 2, 2)) for _ in range(count)]
+LONG = 150
+"""Tokens drawn: more than the room for what is written has at first."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("tiny"), spread=0.3)
+
+
+def asked(model: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
+    return tokenizer(TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
+
+
+def greedy(**changes: Any) -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(**{"max_new_tokens": LONG, "do_sample": False, "pad_token_id": 0, **changes})
+
+
+def opened(model: Path) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+
+
+def alone(network: Any, prompts: Any) -> list[list[int]]:
+    """Each row drawn by itself, without padding before it, and filled up after it."""
+    found = []
+    for ids, mask in zip(prompts["input_ids"], prompts["attention_mask"], strict=True):
+        drawn = network.generate(ids[mask.bool()][None], generation_config=greedy())
+        text = drawn[0, int(mask.sum()) :].tolist()
+        found.append([*text, *[0] * (LONG - len(text))])
+    return found
+
+
+def test_greedy_texts_are_those_drawn_alone(model: Path) -> None:
+    from autoflow.training.drawing import draw_together
+
+    network, prompts = opened(model), asked(model)
+    expected = alone(network, prompts)
+    before = network.config._attn_implementation
+    draw_together(network)
+    drawn = network.generate(**prompts, generation_config=greedy())
+    assert drawn[:, prompts["input_ids"].shape[1] :].tolist() == expected
+    assert len({tuple(row) for row in expected}) == 3
+    assert max(len(set(row)) for row in expected) > 3
+    assert network.config._attn_implementation == before
+
+
+def test_samples_are_those_of_the_library_from_the_same_seed(model: Path) -> None:
+    import torch
+
+    from autoflow.training.drawing import draw_together
+
+    network, prompts = opened(model), asked(model)
+    drawing = greedy(do_sample=True, temperature=0.8, top_k=0, eos_token_id=[3])
+    found = []
+    for together in (False, True):
+        if together:
+            draw_together(network)
+        torch.manual_seed(7)
+        found.append(network.generate(**prompts, generation_config=drawing))
+    assert torch.equal(*found)
+
+
+def test_the_copy_in_half_precision_has_the_adapter_as_it_is_now(model: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from autoflow.training.drawing import _half_precision
+
+    adapted = get_peft_model(opened(model), LoraConfig(r=2, lora_alpha=4, target_modules="all-linear"))
+    inner = adapted.get_base_model()
+    current = _half_precision(inner)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight)
+        merged = copy.deepcopy(adapted).merge_and_unload().to(torch.bfloat16).state_dict()
+        writer = current().state_dict()
+        assert writer.keys() == merged.keys()
+        assert all(torch.equal(writer[name], merged[name]) for name in merged)
