@@ -30,5 +30,7 @@ def seldom() -> Iterator[None]:
     finally:
         _users -= 1
         if _users == 0:
+            # The young would be walked as soon as the threshold is back; so they are among the old.
+            gc.freeze()
             gc.set_threshold(*_before)
             gc.unfreeze()

@@ -34,6 +34,9 @@ def test_other_variables_are_not(name: str, value: str) -> None:
         "sk-abcdefghijklmnop1234",
         "sk-proj-abc_def-ghijklmnop1234",
         "ghp_abcdefghijklmnopqrst1234",
+        "gho_abcdefghijklmnopqrst1234",
+        "ghs_abcdefghijklmnopqrst1234",
+        "github_pat_abcdefghijklmnopqrst1234",
         "hf_abcdefghijklmnopqrst1234",
         "xoxb-1234567890-abcdef",
         "AKIAIOSFODNN7EXAMPLE",
@@ -44,7 +47,9 @@ def test_other_variables_are_not(name: str, value: str) -> None:
     ],
 )
 def test_the_published_forms_of_keys_are_secret(secret: str) -> None:
+    assert nothing(secret) == BLOT
     assert nothing(f"use {secret}") == f"use {BLOT}"
+    assert nothing(f"a_b-x K z J B V {'.' * 99} {secret}") == f"a_b-x K z J B V {'.' * 99} {BLOT}"
     assert json.loads(nothing(json.dumps({"say": f"use {secret}", "n": 1}))) == {"say": f"use {BLOT}", "n": 1}
 
 
