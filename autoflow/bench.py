@@ -362,7 +362,8 @@ def _noted(found: Iterable[_Found], beside: Secondaries, explained: Explained, d
     for item in found:
         task, result, done = item.task, item.result, item.done
         first = item.drawn[0]
-        drafts.update(draw.score.reason for draw in done)
+        for draw in done:
+            drafts[draw.score.reason] += 1
         if result.value is not None:
             beside.add([draw.score for draw in done])
         explained.add(task, result.value, result.reason, done[0].score.details if done else None)

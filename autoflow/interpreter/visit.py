@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
+from functools import lru_cache
 
 from autoflow import telemetry
 from autoflow.core.json import Json
@@ -27,6 +28,7 @@ PER_OCCURRENCE = 10**6
 PER_RUN = 10**12
 
 
+@lru_cache(1024)
 def seed_of(seed: int, sample: int) -> int:
     """A seed below 2^31 that depends on both numbers alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{sample}".encode()).digest()[:4], "big") >> 1

@@ -33,6 +33,9 @@ VERSION = 1
 DAMAGED = "the run is damaged: take a copy of it, or give another folder"
 """What to do about files of a run that cannot be read."""
 
+_FEW = 10_000
+# So many keys of replies are kept in memory besides: of a new call it is then known that it is not on record.
+
 _BEAT_S = 1.0
 # A process that is killed cannot say how long it ran: while it writes, it leaves its age this often.
 
@@ -143,6 +146,8 @@ class Ledger:
             "SELECT COALESCE(SUM(longest), 0.0) FROM (SELECT MAX(seconds) AS longest FROM beats GROUP BY sitting)"
         )
         self._started = self._beat_at = self._clock()
+        keys = {row[0] for row in self._db.execute("SELECT key FROM replies LIMIT ?", (_FEW + 1,))}
+        self._keys = keys if len(keys) <= _FEW else None
 
     @classmethod
     def reading(cls, path: Path) -> "Ledger":
@@ -170,6 +175,7 @@ class Ledger:
         self._sitting = 0
         self._turn: list[asyncio.Future[None]] | None = None
         self._broken: RunError | None = None
+        self._keys: set[str] | None = None
         try:
             self._db: sqlite3.Connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         except sqlite3.OperationalError as error:
@@ -221,6 +227,8 @@ class Ledger:
 
     def reply(self, key: str) -> Reply | None:
         """The recorded reply to the request of this key, not marked as cached."""
+        if self._keys is not None and key not in self._keys:
+            return None
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else serial.loads(Reply, row[0])
 
@@ -232,6 +240,9 @@ class Ledger:
     def add_reply(self, key: str, request: Request, reply: Reply, *, role: str) -> None:
         """Record what a model answered; `role` is "interpreter" or "generator". A known key is left as it is."""
         usage = reply.usage
+        if self._keys is not None:
+            self._keys.add(key)
+            self._keys = self._keys if len(self._keys) <= _FEW else None
         self._write(
             "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -464,6 +475,7 @@ class Ledger:
             RunError: If both hold a result of the same place, or this one cannot be written.
         """
         both = 0
+        self._keys = None
         self._execute("BEGIN")
         try:
             for row in other._rows("SELECT * FROM replies"):

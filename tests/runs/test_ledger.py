@@ -13,6 +13,7 @@ from autoflow.core.score import Score
 from autoflow.core.strategy import Proposal, Trial
 from autoflow.core.trace import Call, StepRecord, Trace
 from autoflow.errors import RunError
+from autoflow.runs import ledger as ledgers
 from autoflow.runs.ledger import Fault, Ledger, Place
 
 REQUEST = Request((Message("user", "hi"),), purpose="step")
@@ -82,6 +83,19 @@ def test_spend_does_not_depend_on_the_order_of_calls(tmp_path: Path) -> None:
                 ledger.add_reply(str(price), REQUEST, Reply("x", "m", Usage(1, 1, None, price)), role="interpreter")
             sums.add(ledger.spend().usd)
     assert len(sums) == 1
+
+
+def test_replies_are_found_however_many_there_are(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "_FEW", 2)
+    path.parent.mkdir()
+    for sitting in range(3):
+        with Ledger(path) as ledger:
+            for number in range(2 * sitting):
+                assert ledger.reply(str(number)) == Reply(f"say {number}", "m/x")
+            for number in range(2 * sitting, 2 * sitting + 2):
+                assert ledger.reply(str(number)) is None
+                ledger.add_reply(str(number), REQUEST, Reply(f"say {number}", "m/x"), role="interpreter")
+                assert ledger.reply(str(number)) is not None
 
 
 def test_failed_calls_are_counted(ledger: Ledger) -> None:
