@@ -75,14 +75,17 @@ _STRICT = frozenset(
 """JSON Schema keywords that OpenAI's strict mode takes."""
 
 
-# Every call goes to the same address, and both the SDK and its HTTP client take it apart each time, which is a fiftieth
-# of a call's CPU time.
+# Every call goes to the same address with the same headers. Both the SDK and its HTTP client take the one apart and put
+# the others together each time, which is a thirtieth of a call's CPU time.
 
 
 class _Http(openai.DefaultAioHttpClient):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._known: dict[str, Any] = {}
+        for name in ("accept", "user-agent"):
+            # The SDK's take their place at each call.
+            del self.headers[name]
 
     def build_request(self, method: str, url: Any, **rest: Any) -> Any:
         known = self._known.get(url)
@@ -95,6 +98,14 @@ class _Client(openai.AsyncOpenAI):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._known: dict[str, Any] = {}
+        self._headers: dict[str, Any] | None = None
+
+    @property
+    def default_headers(self) -> dict[str, Any]:
+        if self._headers is None:
+            headers = super().default_headers
+            self._headers = {name: value for name, value in headers.items() if not isinstance(value, openai.Omit)}
+        return self._headers
 
     def _prepare_url(self, url: str) -> Any:
         known = self._known.get(url)
