@@ -113,14 +113,18 @@ class Recorded:
 
 def spend_of(trace: Trace) -> Spend:
     """What the trace's calls took, those read from the record included; `cached_calls` counts the latter."""
-    total = Spend()
-    cached = 0
+    calls = tokens_in = tokens_out = unpriced = uncounted = cached = 0
+    usd = 0.0
     for call in trace.calls:
-        total = total.plus(call.usage)
+        usage = call.usage
+        calls += 1
+        tokens_in += usage.input_tokens or 0
+        tokens_out += usage.output_tokens or 0
+        usd += usage.cost_usd or 0.0
+        unpriced += usage.cost_usd is None
+        uncounted += usage.input_tokens is None or usage.output_tokens is None
         cached += call.cached
-    return Spend(
-        total.calls, total.input_tokens, total.output_tokens, total.usd, total.unpriced, total.uncounted, cached
-    )
+    return Spend(calls, tokens_in, tokens_out, usd, unpriced, uncounted, cached)
 
 
 class Ledger:
