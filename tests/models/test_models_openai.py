@@ -44,6 +44,13 @@ async def fault_of(url: str, options: ModelOptions = ONCE, request: Request = HE
     return caught.value
 
 
+async def test_compressed_reply_is_read() -> None:
+    with serve(replies=["Grüße!" * 1000], compress=True) as server:
+        assert (await ask(server.url)).text == "Grüße!" * 1000
+    with serve(faults=[replace(TOO_MANY, headers={"Content-Encoding": "identity", "Retry-After": "2"})]) as server:
+        assert (await fault_of(server.url)).retry_after_s == 2
+
+
 async def test_reply_carries_text_model_usage_and_finish() -> None:
     with serve(replies=["Hello there!"], cached_tokens=3) as server:
         reply = await ask(server.url)

@@ -55,6 +55,7 @@ class Server:
         cached_tokens: int = 0,
         report_usage: bool = True,
         max_in_flight: int | None = None,
+        compress: bool = False,
     ) -> None:
         """
         Args:
@@ -63,6 +64,7 @@ class Server:
             refuse: Looks at every body and may answer with a fault.
             key: Required as a bearer token.
             max_in_flight: A call beyond this many at once gets a 429.
+            compress: Replies are sent with gzip.
         """
         self.replies = list(replies)
         self.faults = list(faults)
@@ -72,6 +74,7 @@ class Server:
         self.cached_tokens = cached_tokens
         self.report_usage = report_usage
         self.max_in_flight = max_in_flight
+        self.compress = compress
         self.url = ""
         self.calls = 0
         """Calls that reached the server, failed ones included."""
@@ -102,7 +105,10 @@ class Server:
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
             self.answered += 1
-            return web.json_response(self._completion(body))
+            answer = web.json_response(self._completion(body))
+            if self.compress:
+                answer.enable_compression(web.ContentCoding.gzip)
+            return answer
         finally:
             self.in_flight -= 1
 
