@@ -86,6 +86,8 @@ class _Http(openai.DefaultAioHttpClient):
         for name in ("accept", "user-agent"):
             # The SDK's take their place at each call.
             del self.headers[name]
+        transport: Any = _Whole(self._transport)
+        self._transport = transport
 
     def build_request(self, method: str, url: Any, **rest: Any) -> Any:
         known = self._known.get(url)
@@ -93,9 +95,19 @@ class _Http(openai.DefaultAioHttpClient):
             known = self._known[url] = self._merge_url(url)
         return super().build_request(method, known, **rest)
 
-
-    def _init_transport(self, **options: Any) -> Any:
-        return _Whole(super()._init_transport(**options))
+    async def send(self, request: Any, **options: Any) -> Any:
+        if self.is_closed or options != {"stream": False}:
+            return await super().send(request, **options)
+        # What else the client does applies where a user logs in or the server sends elsewhere, and takes as long as the
+        # sending itself. Through a proxy of the environment, as there.
+        found = await self._transport_for_url(request.url).handle_async_request(request)
+        if found.has_redirect_location:
+            return await super().send(request, **options)
+        found.request = request
+        if "set-cookie" in found.headers:
+            self.cookies.extract_cookies(found)
+        await found.aread()
+        return found
 
 
 class _Whole:
@@ -128,6 +140,7 @@ class _Client(openai.AsyncOpenAI):
         super().__init__(**options)
         self._known: dict[str, Any] = {}
         self._headers: dict[str, Any] | None = None
+        self._first: Any = None
 
     @property
     def default_headers(self) -> dict[str, Any]:
@@ -135,6 +148,17 @@ class _Client(openai.AsyncOpenAI):
             headers = super().default_headers
             self._headers = {name: value for name, value in headers.items() if not isinstance(value, openai.Omit)}
         return self._headers
+
+    async def ask(self, url: str, body: Any, options: Any) -> Any:
+        """`post`, all of whose calls differ in the body alone."""
+        if self._first is None:
+            return await self.post(url, cast_to=bytes, body=body, options=options)
+        return await self.request(bytes, self._first.model_copy(update={"json_data": body}))
+
+    async def request(self, cast_to: Any, options: Any, **rest: Any) -> Any:
+        # As `post` has put it together, which takes longer than to copy it.
+        self._first = self._first or options
+        return await super().request(cast_to, options, **rest)
 
     def _prepare_url(self, url: str) -> Any:
         known = self._known.get(url)
@@ -158,7 +182,7 @@ class Api:
         self.dropped: set[str] = set()
         """Parameters that were refused, and are no longer sent."""
 
-        self._client: openai.AsyncOpenAI | None = None
+        self._client: _Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._url = f"{base_url}/chat/completions"
         self._tokens_renamed = False
@@ -228,7 +252,7 @@ class Api:
         try:
             # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
             # only compatible servers know, and pass on a body that is not JSON as a plain string.
-            raw = await self._open().post(self._url, cast_to=bytes, body=body, options=self._options)
+            raw: bytes = await self._open().ask(self._url, body, self._options)
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
@@ -243,7 +267,7 @@ class Api:
                 hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
             ) from error
 
-    def _open(self) -> openai.AsyncOpenAI:
+    def _open(self) -> _Client:
         # Connections belong to the loop that they were made in; a notebook may run one loop after another.
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:

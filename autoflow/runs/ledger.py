@@ -151,7 +151,7 @@ class Ledger:
         )
         self._started = self._beat_at = self._clock()
         keys = {row[0] for row in self._db.execute("SELECT key FROM replies LIMIT ?", (_FEW + 1,))}
-        self._keys = keys if len(keys) <= _FEW else None
+        self._keys: set[str] | None = keys if len(keys) <= _FEW else None
 
     @classmethod
     def reading(cls, path: Path) -> "Ledger":
@@ -179,7 +179,7 @@ class Ledger:
         self._sitting = 0
         self._turn: list[asyncio.Future[None]] | None = None
         self._broken: RunError | None = None
-        self._keys: set[str] | None = None
+        self._keys = None
         try:
             self._db: sqlite3.Connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         except sqlite3.OperationalError as error:

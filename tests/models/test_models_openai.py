@@ -51,6 +51,24 @@ async def test_compressed_reply_is_read() -> None:
         assert (await fault_of(server.url)).retry_after_s == 2
 
 
+async def test_redirections_are_followed_and_cookies_kept() -> None:
+    moved = Fault("status", 307, {"Location": "/v1/chat/completions", "Set-Cookie": "who=me; Path=/"})
+    with serve(replies=["here"], faults=[moved, moved]) as server:
+        assert (await ask(server.url)).text == "here"
+    assert [headers.get("Cookie") for headers in server.headers] == [None, None, "who=me"]
+    limited = replace(TOO_MANY, headers={"Retry-After": "0", "Set-Cookie": "who=me; Path=/"})
+    with serve(replies=["here"], faults=[limited]) as server:
+        await ask(server.url, options=ModelOptions(max_retries=1))
+    assert [headers.get("Cookie") for headers in server.headers] == [None, "who=me"]
+
+
+async def test_calls_go_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(replies=["by proxy"]) as server:
+        monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+        assert (await ask("http://nowhere.invalid/v1")).text == "by proxy"
+    assert server.headers[0]["Host"] == "nowhere.invalid"
+
+
 async def test_reply_carries_text_model_usage_and_finish() -> None:
     with serve(replies=["Hello there!"], cached_tokens=3) as server:
         reply = await ask(server.url)
@@ -440,7 +458,9 @@ def debugging() -> Iterator[None]:
 
 @contextmanager
 def traced() -> Iterator[None]:
-    with tracing_context(enabled=True, client=langsmith.Client(api_key="none", api_url="http://127.0.0.1:9")):
+    with tracing_context(
+        enabled=True, client=langsmith.Client(api_key="none", api_url="http://127.0.0.1:9", auto_batch_tracing=False)
+    ):
         yield
 
 
