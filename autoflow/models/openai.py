@@ -25,6 +25,7 @@ from autoflow.core.json import Json
 from autoflow.core.model import Feature, Request, Usage
 from autoflow.errors import MissingDependencyError, ProviderError, ReplyError, UsageError
 from autoflow.models.chat import Answer, ChatModel, Turn, result_of, sampling_arguments, turns_of
+from autoflow.models.openai_client import Client, open_client
 from autoflow.models.options import ModelOptions
 from autoflow.models.prices import price
 from autoflow.models.provider import Provider
@@ -41,13 +42,6 @@ _REFUSALS = (openai.BadRequestError, openai.UnprocessableEntityError)
 _REFUSED = re.compile(
     r"unsupported|not support|unrecognized|unknown|not permitted|unexpected|extra|unavailable", re.IGNORECASE
 )
-
-# What the SDK would tell of this machine and of its own retries. Nobody asks for it, and a header takes processor time.
-_PLATFORM: dict[str, Any] = {
-    f"X-Stainless-{name}": openai.Omit()
-    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
-}
-_ATTEMPT: dict[str, Any] = {f"X-Stainless-{name}": openai.Omit() for name in ("Retry-Count", "Read-Timeout")}
 
 _STRICT = frozenset(
     {
@@ -75,98 +69,6 @@ _STRICT = frozenset(
 """JSON Schema keywords that OpenAI's strict mode takes."""
 
 
-# Every call goes to the same address with the same headers. Both the SDK and its HTTP client take the one apart and put
-# the others together each time, which is a thirtieth of a call's CPU time.
-
-
-class _Http(openai.DefaultAioHttpClient):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._known: dict[str, Any] = {}
-        for name in ("accept", "user-agent"):
-            # The SDK's take their place at each call.
-            del self.headers[name]
-        transport: Any = _Whole(self._transport)
-        self._transport = transport
-
-    def build_request(self, method: str, url: Any, **rest: Any) -> Any:
-        known = self._known.get(url)
-        if known is None:
-            known = self._known[url] = self._merge_url(url)
-        return super().build_request(method, known, **rest)
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        if self.is_closed or options != {"stream": False}:
-            return await super().send(request, **options)
-        # What else the client does applies where a user logs in or the server sends elsewhere, and takes as long as the
-        # sending itself. Through a proxy of the environment, as there.
-        found = await self._transport_for_url(request.url).handle_async_request(request)
-        if found.has_redirect_location:
-            return await super().send(request, **options)
-        found.request = request
-        if "set-cookie" in found.headers:
-            self.cookies.extract_cookies(found)
-        await found.aread()
-        return found
-
-
-class _Whole:
-    """The SDK's transport, whose responses are read before they are handed on.
-
-    The HTTP client would else pass the one piece that a reply is through five generators, one in another, which is a
-    tenth of what a call takes in the SDK.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.aclose = inner.aclose
-
-    async def handle_async_request(self, request: Any) -> Any:
-        found = await self._inner.handle_async_request(request)
-        try:
-            body = b"".join([part async for part in found.stream])
-        finally:
-            await found.stream.aclose()
-        if "content-encoding" in found.headers:
-            return type(found)(found.status_code, headers=found.headers, content=body, extensions=found.extensions)
-        # As a response that is made of its content has it.
-        found._content = body
-        found.is_closed = found.is_stream_consumed = True
-        return found
-
-
-class _Client(openai.AsyncOpenAI):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._known: dict[str, Any] = {}
-        self._headers: dict[str, Any] | None = None
-        self._first: Any = None
-
-    @property
-    def default_headers(self) -> dict[str, Any]:
-        if self._headers is None:
-            headers = super().default_headers
-            self._headers = {name: value for name, value in headers.items() if not isinstance(value, openai.Omit)}
-        return self._headers
-
-    async def ask(self, url: str, body: Any, options: Any) -> Any:
-        """`post`, all of whose calls differ in the body alone."""
-        if self._first is None:
-            return await self.post(url, cast_to=bytes, body=body, options=options)
-        return await self.request(bytes, self._first.model_copy(update={"json_data": body}))
-
-    async def request(self, cast_to: Any, options: Any, **rest: Any) -> Any:
-        # As `post` has put it together, which takes longer than to copy it.
-        self._first = self._first or options
-        return await super().request(cast_to, options, **rest)
-
-    def _prepare_url(self, url: str) -> Any:
-        known = self._known.get(url)
-        if known is None:
-            known = self._known[url] = super()._prepare_url(url)
-        return known
-
-
 class Api:
     """One model of a server, asked through `openai.AsyncOpenAI`. It never retries; `ProviderError` says whether to.
 
@@ -182,27 +84,10 @@ class Api:
         self.dropped: set[str] = set()
         """Parameters that were refused, and are no longer sent."""
 
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._url = f"{base_url}/chat/completions"
         self._tokens_renamed = False
         self._key = key
-        # Without a key none is sent, not even the placeholder that the SDK insists on.
-        headers = {**_ATTEMPT, **({} if key is not None else {"Authorization": openai.Omit()})}
-        # What is given need not be worked out, or copied in depth, for each call: defaults as well.
-        self._options: Any = {
-            "headers": headers,
-            "params": {},
-            "security": {"bearer_auth": True},
-            "max_retries": 0,
-            "timeout": None,
-            "idempotency_key": "",
-            "post_parser": openai.NOT_GIVEN,
-            "follow_redirects": None,
-            "synthesize_event_and_data": None,
-            "stream_mode": "legacy",
-            "extra_json": None,
-        }
         self._connections = connections
         # The name that OpenAI's reasoning models insist on, and that many compatible servers do not know.
         self._tokens_parameter = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
@@ -250,9 +135,7 @@ class Api:
 
     async def _post(self, body: dict[str, Any]) -> Any:
         try:
-            # Not `chat.completions.create`: its typed parameters and result take half of a call's CPU time, refuse what
-            # only compatible servers know, and pass on a body that is not JSON as a plain string.
-            raw: bytes = await self._open().ask(self._url, body, self._options)
+            raw = await self._open().ask(body)
         except _REFUSALS:
             raise
         except openai.OpenAIError as error:
@@ -267,20 +150,12 @@ class Api:
                 hint="is this the address of an OpenAI-compatible API? it usually ends in /v1",
             ) from error
 
-    def _open(self) -> _Client:
+    def _open(self) -> Client:
         # Connections belong to the loop that they were made in; a notebook may run one loop after another.
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._loop = loop
-            self._client = _Client(
-                api_key=self._key or "none",
-                base_url=self.base_url,
-                max_retries=0,
-                # `Timed` limits each attempt; a second clock for the same time is only work.
-                timeout=None,
-                default_headers=_PLATFORM,
-                http_client=_Http(base_url=self.base_url, timeout=None, limits=_limits(self._connections)),
-            )
+            self._client = open_client(self.base_url, self._key, self._connections)
         return self._client
 
     def _learn(self, error: openai.APIStatusError, sent: Mapping[str, Any]) -> bool:
@@ -423,13 +298,6 @@ class OpenAIChat(BaseChatModel):
                 return result_of(await self._api.ask(turns_of(messages), stop=stop, **kwargs))
         except TimeoutError as error:
             raise ProviderError(f"{self._api.name} did not answer in {self._timeout_s:g} s", transient=True) from error
-
-
-def _limits(connections: int) -> Any:
-    # The class is that of the SDK's HTTP library, which is no dependency of ours.
-    return type(openai.DEFAULT_CONNECTION_LIMITS)(
-        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
-    )
 
 
 def _names(named: object, message: str, parameter: str) -> bool:
