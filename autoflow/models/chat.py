@@ -16,7 +16,6 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers import context
 from langchain_core.utils.env import env_var_is_set
-from langsmith.utils import tracing_is_enabled
 
 from autoflow.core.model import Feature, Message, Reply, Request, Usage
 
@@ -139,13 +138,12 @@ class ChatModel:
 
 def _watched_globally() -> bool:
     # What LangChain asks for each manager that it makes, without making one, which takes longer than all else here.
-    hooks = getattr(context, "_configure_hooks", None)
-    if hooks is None:
+    hooks, tracing = (getattr(context, name, None) for name in ("_configure_hooks", "_tracing_v2_is_enabled"))
+    if hooks is None or tracing is None:
         return bool(AsyncCallbackManager.configure().handlers)
     return (
         get_debug()
-        or context.tracing_v2_callback_var.get() is not None
-        or tracing_is_enabled() is not False
+        or tracing() is not False
         or any(
             handler.get() is not None or (variable is not None and made is not None and env_var_is_set(variable))
             for handler, _, made, variable in hooks

@@ -9,13 +9,11 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-import langsmith
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager
 from langchain_core.globals import set_debug
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tracers.context import collect_runs, register_configure_hook
-from langsmith.run_helpers import tracing_context
+from langchain_core.tracers.context import collect_runs, register_configure_hook, tracing_v2_enabled
 from openai_server import EMPTY, HANG, MALFORMED, RESET, SERVER_ERROR, TOO_MANY, TRUNCATED, Fault, serve
 
 from autoflow.core.model import Message, Model, Reply, Request, Sampling
@@ -456,15 +454,7 @@ def debugging() -> Iterator[None]:
     set_debug(False)
 
 
-@contextmanager
-def traced() -> Iterator[None]:
-    with tracing_context(
-        enabled=True, client=langsmith.Client(api_key="none", api_url="http://127.0.0.1:9", auto_batch_tracing=False)
-    ):
-        yield
-
-
-@pytest.mark.parametrize("watching", [hooked, debugging, traced, collect_runs])
+@pytest.mark.parametrize("watching", [hooked, debugging, tracing_v2_enabled, collect_runs])
 async def test_what_watches_the_whole_process_sees_calls_too(watching: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with watching():
         assert AsyncCallbackManager.configure().handlers
