@@ -128,6 +128,7 @@ def cell(found: Mapping[str, Any], rule: str, seed: int) -> dict[str, Any]:
         "calls": found["calls"],
         "seconds": found["seconds"],
         "tasks": {task: item.score for task, item in taken.items()},
+        "drawn": {task: sum(item.score for item in drawn) / len(drawn) for task, drawn in drafts.items()},
     }
 
 

@@ -11,7 +11,7 @@ MEANING = {
     "family": "OpenAGI's tasks with two inputs; no arm is trained on any of them",
     "operators": "made-up domains of the test split: operators and concepts that no arm has seen",
     "k": "drafts drawn for a task: 1 is greedy; of more, at temperature 1, one is taken by a rule that sees no score",
-    "single draw": "mean over all drafts drawn",
+    "single draw": "mean over all drafts drawn: what one draft at temperature 1 is worth, and what rewards raise",
     "bound": "mean of each task's best draft by its own score: an upper bound for any rule, no result",
     "valid": "share of the drafts taken that are workflows, unrepaired; the runtime holds every arm to types that fit",
     "p": "two-sided, for each row by itself",
@@ -61,6 +61,9 @@ def _differences(results: Results) -> Iterator[str]:
                 before = results.get(start, {}).get("cells", {}).get(draws, {}).get(kind)
                 if before is not None:
                     rows.append([f"{name} - {start}", kind, draws, *_gap(found, before, arm["seed"])])
+                    if draws != "1":
+                        every = [{"tasks": item["drawn"]} for item in (found, before)]
+                        rows.append([f"{name} - {start}, single draw", kind, draws, *_gap(*every, arm["seed"])])
                 greedy = arm["cells"].get("1", {}).get(kind) if draws != "1" else None
                 if greedy is not None:
                     rows.append([f"{name}, k = {draws} - 1", kind, "", *_gap(found, greedy, arm["seed"])])

@@ -72,5 +72,10 @@ def test_tables_compare_with_the_start_and_with_the_greedy_draft(kept: dict[str,
     text = tables.markdown({"sft": kept, "rlao": kept})
     assert "| rlao - sft | test | 1 | 1 | +0.000" in text
     assert "| sft, k = 4 - 1 | operators |  | 2 | +1.000" in text
+    fewer = {task: score - 0.25 for task, score in kept["cells"]["4"]["operators"]["drawn"].items()}
+    worse = {**kept, "cells": {"4": {"operators": {**kept["cells"]["4"]["operators"], "drawn": fewer}}}}
+    compared = tables.markdown({"sft": worse, "rlao": kept})
+    assert "| rlao - sft | operators | 4 | 2 | +0.000" in compared
+    assert "| rlao - sft, single draw | operators | 4 | 2 | +0.250" in compared
     assert "sft - untrained" not in text
     assert "| sft | 4 | 7 | 0.429 | 0.571 | 0.571 | 0.571 | most frequent |" in text
