@@ -4,6 +4,7 @@ All calls of a model go to the same address with the same headers and options an
 and its HTTP client make anew of the rest for each call is made once here.
 """
 
+import sys
 from typing import Any
 
 import openai
@@ -78,10 +79,22 @@ class Client(openai.AsyncOpenAI):
         return known
 
 
+def _is_known(client: Any) -> bool:
+    """Whether the HTTP client has inside what is relied upon below: the SDK may come with another release of it."""
+    if not all(hasattr(client, name) for name in ("_merge_url", "_transport", "_transport_for_url")):
+        return False
+    read = type(client.build_request("GET", client.base_url)).__module__.partition(".")[0]
+    return hasattr(sys.modules[read].Response(200, content=b""), "_content")
+
+
 class _Http(openai.DefaultAioHttpClient):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._known: dict[str, Any] = {}
+        self._direct = False
+        if not _is_known(self):
+            return
+        self._direct = True
         for name in ("accept", "user-agent"):
             # The SDK's take their place at each call.
             del self.headers[name]
@@ -89,13 +102,15 @@ class _Http(openai.DefaultAioHttpClient):
         self._transport = transport
 
     def build_request(self, method: str, url: Any, **rest: Any) -> Any:
+        if not self._direct:
+            return super().build_request(method, url, **rest)
         known = self._known.get(url)
         if known is None:
             known = self._known[url] = self._merge_url(url)
         return super().build_request(method, known, **rest)
 
     async def send(self, request: Any, **options: Any) -> Any:
-        if self.is_closed or options != {"stream": False}:
+        if not self._direct or self.is_closed or options != {"stream": False}:
             return await super().send(request, **options)
         # What else the client does applies where a user logs in or the server sends elsewhere, and takes as long as the
         # sending itself. Through a proxy of the environment, as there.

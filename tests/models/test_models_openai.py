@@ -533,3 +533,10 @@ def test_the_test_server_speaks_json(tmp_path: Any) -> None:
         body = json.dumps({"model": "abc", "messages": [{"role": "user", "content": "x"}]}).encode()
         with urlopen(Plain(f"{server.url}/chat/completions", body, {"Content-Type": "application/json"})) as answer:
             assert json.load(answer)["choices"][0]["message"]["content"] == "ABC"
+
+
+async def test_another_release_of_the_http_library_is_asked_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoflow.models.openai_client._is_known", lambda _: False)
+    with serve(replies=["one", "two"], compress=True) as server:
+        assert (await ask(server.url)).text == "one"
+        assert (await ask(server.url)).text == "two"
