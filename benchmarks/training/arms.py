@@ -11,9 +11,6 @@ HERE = Path(__file__).parent
 SFT = Path("runs/adapter/fourth/adapter")
 """What `make adapter` trains last: the start of all that follows it."""
 
-REWARDED = Path("runs/rewarded")
-"""Made-up domains, drawn afresh, for GRPO to learn from what it samples there."""
-
 UNTRAINED = "embedded/smollm2-135m"
 
 
@@ -69,9 +66,6 @@ def generator(arm: Arm, runs: Path) -> str:
 
 def trained(method: str, place: Path, runs: Path) -> Path:
     """The adapter of a method, from a run that is made or gone on with."""
-    if method == "grpo" and not (REWARDED / "README.md").is_file():
-        made_up = ("--domains", "150", "--validation-domains", "0", "--test-domains", "0", "--decision-domains", "0")
-        autoflow("synthesize", str(REWARDED), *made_up, "--tasks", "8", "--avoid", "openagi", "--seed", "5")
     if method == "rlao" and not (place / "turns.jsonl").is_file():
         writer = generator(ARMS[1], runs)
         run(sys.executable, str(HERE / "turns.py"), writer, str(place / "turns.jsonl"))
