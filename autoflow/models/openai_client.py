@@ -81,7 +81,7 @@ class Client(openai.AsyncOpenAI):
 
 def _is_known(client: Any) -> bool:
     """Whether the HTTP client has inside what is relied upon below: the SDK may come with another release of it."""
-    if not all(hasattr(client, name) for name in ("_merge_url", "_transport", "_transport_for_url")):
+    if not all(hasattr(client, name) for name in ("_merge_url", "_transport")):
         return False
     read = type(client.build_request("GET", client.base_url)).__module__.partition(".")[0]
     return hasattr(sys.modules[read].Response(200, content=b""), "_content")
@@ -108,20 +108,6 @@ class _Http(openai.DefaultAioHttpClient):
         if known is None:
             known = self._known[url] = self._merge_url(url)
         return super().build_request(method, known, **rest)
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        if not self._direct or self.is_closed or options != {"stream": False}:
-            return await super().send(request, **options)
-        # What else the client does applies where a user logs in or the server sends elsewhere, and takes as long as the
-        # sending itself. Through a proxy of the environment, as there.
-        found = await self._transport_for_url(request.url).handle_async_request(request)
-        if found.has_redirect_location:
-            return await super().send(request, **options)
-        found.request = request
-        if "set-cookie" in found.headers:
-            self.cookies.extract_cookies(found)
-        await found.aread()
-        return found
 
 
 class _Whole:
