@@ -115,6 +115,7 @@ def cell(found: Mapping[str, Any], rule: str, seed: int) -> dict[str, Any]:
     taken = {task: chosen(RULES[rule], drawn) for task, drawn in drafts.items()}
     interval = mean_interval([item.score for item in taken.values()], seed=seed)
     every = [item for drawn in drafts.values() for item in drawn]
+    several = {task: sum(item.score for item in drawn) / len(drawn) for task, drawn in drafts.items() if len(drawn) > 1}
     return {
         "n": len(taken),
         "unscored": len(found["tasks"]) - len(taken),
@@ -128,7 +129,7 @@ def cell(found: Mapping[str, Any], rule: str, seed: int) -> dict[str, Any]:
         "calls": found["calls"],
         "seconds": found["seconds"],
         "tasks": {task: item.score for task, item in taken.items()},
-        "drawn": {task: sum(item.score for item in drawn) / len(drawn) for task, drawn in drafts.items()},
+        **({"drawn": several} if several else {}),
     }
 
 
