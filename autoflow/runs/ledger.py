@@ -11,7 +11,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -318,28 +318,32 @@ class Ledger:
         """Record a judgement with its trace. A place that has a result keeps it. Returned is what is on record."""
         spend = spend_of(trace)
         # As the database gives it back: REAL columns hold no integers.
-        row = (
-            place.candidate,
-            place.split,
-            place.task,
-            place.epoch,
-            None if score.value is None else float(score.value),
-            *self._clean((score.reason, serial.dumps(dict(score.details)), serial.dumps(trace.answer))),
-            spend.calls,
-            spend.input_tokens,
-            spend.output_tokens,
-            float(spend.usd),
-            spend.unpriced,
-            spend.uncounted,
-            spend.cached_calls,
-            float(trace.seconds),
+        row = self._clean(
+            (
+                place.candidate,
+                place.split,
+                place.task,
+                place.epoch,
+                None if score.value is None else float(score.value),
+                score.reason,
+                serial.dumps(dict(score.details)),
+                serial.dumps(trace.answer),
+                spend.calls,
+                spend.input_tokens,
+                spend.output_tokens,
+                float(spend.usd),
+                spend.unpriced,
+                spend.uncounted,
+                spend.cached_calls,
+                float(trace.seconds),
+            )
         )
         self._join()
         # Both rows or none, also within a turn's transaction.
         self._execute("SAVEPOINT result")
         try:
-            cursor = self._execute(
-                f"INSERT INTO results ({_RESULT}, created) VALUES ({', '.join('?' * 17)})"  # noqa: S608
+            cursor = self._execute_clean(
+                f"INSERT INTO results ({_RESULT}, created) VALUES ({', '.join('?' * 17)})"  # noqa: S608  columns of ours
                 " ON CONFLICT (candidate, split, task, epoch) DO NOTHING",
                 (*row, self._clock()),
             )
@@ -556,8 +560,12 @@ class Ledger:
                 waiter.set_exception(self._broken)
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        return self._execute_clean(statement, self._clean(values))
+
+    def _execute_clean(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        """With values that hold no secret."""
         try:
-            return self._db.execute(statement, self._clean(values))
+            return self._db.execute(statement, values)
         except sqlite3.OperationalError as error:
             raise self._unwritable(error) from error
 
@@ -584,7 +592,7 @@ _RESULT = (
 )
 
 
-def _result(row: tuple[Any, ...]) -> Result:
+def _result(row: Sequence[Any]) -> Result:
     return Result(
         place=Place(*row[:4]),
         score=Score(row[4], row[5], json.loads(row[6])),
