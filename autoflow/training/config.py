@@ -154,9 +154,9 @@ class TrainConfig(_Section):
     longer than completions; results differ by rounding alone. `None`: wherever the model has full attention."""
 
     typed: bool = False
-    """For the methods that sample: hold samples to plans that type-check, as a runtime with grammars does, and credit
-    each token by its probability among those that the grammar left. For outlines of single tasks whose context states
-    the types they bring."""
+    """For the methods that sample: hold samples, and texts for held-out prompts, to plans that type-check, as a runtime
+    with grammars does, and credit each token by its probability among those that the grammar left. For outlines of
+    single tasks whose context states the types they bring."""
 
     seed: int = 0
     concurrency: int = Field(default=64, ge=1)

@@ -2,7 +2,8 @@
 
 Libraries copy the prompt's keys and values for each of its samples, and copy them again for every token drawn: of a
 group of short texts after a long prompt that is nearly all of the work. Here each text keeps what it has written
-alone, and reads its prompt's where it lies. What is drawn is what the plain way draws, but for rounding.
+alone, and reads its prompt's where it lies; and a text that has ended is computed no further. What is drawn has the
+distribution of the plain way, but for rounding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,27 +34,85 @@ def draw_together(model: Any, grammars: Grammars | None = None, *, half: bool = 
             to cast the weights for each token takes longer than the token.
     """
     current = _half_precision(model) if half else lambda: model
-    plain = model.generate
 
-    def generate(input_ids: Any, attention_mask: Any, generation_config: Any, **options: Any) -> Any:
+    def generate(input_ids: Any, attention_mask: Any, generation_config: Any) -> Any:
         writer = current()
         groups = list(_groups(input_ids, attention_mask))
+        holding = None
         if grammars is not None:
             each = [prompt.tolist() for rows, prompt in groups for _ in range(rows.start, rows.stop)]
-            options["logits_processor"] = LogitsProcessorList([Holding(grammars, each, input_ids.shape[1])])
+            holding = Holding(grammars, each, input_ids.shape[1])
+        processors = writer._get_logits_processor(
+            generation_config,
+            input_ids_seq_length=input_ids.shape[1],
+            logits_processor=LogitsProcessorList([] if holding is None else [holding]),
+            device=input_ids.device,
+        )
         prompts = [(rows, _read(writer, prompt)) for rows, prompt in groups]
-        written = Cache(layers=[_Written(input_ids.shape[1] - 1) for _ in prompts[0][1]])
         with _reads(writer, prompts):
-            draw = plain if writer is model else writer.generate
-            return draw(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                generation_config=generation_config,
-                past_key_values=written,
-                **options,
-            )
+            return _write(writer, input_ids, attention_mask.sum(-1), generation_config, processors, holding)
 
     model.generate = generate
+
+
+def _write(  # noqa: PLR0917  a step of `generate`
+    writer: Any, read: Any, lengths: Any, asked: Any, processors: LogitsProcessorList, holding: Holding | None
+) -> Any:
+    """The prompts with what is written after each. Texts that have ended are computed no further.
+
+    Args:
+        read: Prompts, padded on the left; shape (rows, places).
+        lengths: Of the prompts, without their padding; shape (rows,).
+    """
+    stated = writer.generation_config.eos_token_id if asked.eos_token_id is None else asked.eos_token_id
+    ends = torch.tensor([] if stated is None else stated, device=read.device).reshape(-1)
+    written = read.new_full((len(read), asked.max_new_tokens), asked.pad_token_id)
+    live = torch.arange(len(read), device=read.device)
+    cache = Cache(layers=[_Written() for _ in range(writer.config.num_hidden_layers)])
+    tokens, count = read[:, -1], 0
+    while count < asked.max_new_tokens:
+        found = writer(
+            input_ids=tokens[:, None],
+            position_ids=(lengths[live] - 1 + count)[:, None],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        scores = processors(torch.cat([read, written[:, :count]], dim=1)[live], found.logits[:, -1].float())
+        # Drawn for all, ended or not: what one text becomes does not hang on when another ends.
+        chances = torch.rand(len(read), device=read.device)[live]
+        tokens = _drawn(scores, chances) if asked.do_sample else scores.argmax(-1)
+        written[live, count] = tokens
+        count += 1
+        (staying,) = torch.nonzero(~torch.isin(tokens, ends), as_tuple=True)
+        if len(staying) == 0:
+            break
+        if len(staying) < len(live):
+            live, tokens = live[staying], tokens[staying]
+            cache.batch_select_indices(staying)
+            _reading.prompts = _stay(_reading.prompts, staying)
+            if holding is not None:
+                holding.stay(staying.tolist())
+    return torch.cat([read, written[:, :count]], dim=1)
+
+
+def _drawn(scores: Any, chances: Any) -> Any:
+    """Of each row the token in whose share of the probability its chance, from [0, 1), falls; shape (rows,)."""
+    below = scores.softmax(-1).cumsum(-1)
+    total = below[:, -1:]
+    # Below the total, though rounding may come to it: else a token of no probability at all would follow the last.
+    falls = torch.minimum(chances[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(below, falls, right=True)[:, 0]
+
+
+def _stay(prompts: Sequence[tuple[slice, Layers]], rows: Any) -> list[tuple[slice, Layers]]:
+    """The prompts of the rows that stay, which move up."""
+    found, start = [], 0
+    for place, layers in prompts:
+        count = int(((rows >= place.start) & (rows < place.stop)).sum())
+        if count:
+            found.append((slice(start, start + count), layers))
+        start += count
+    return found
 
 
 def _groups(input_ids: Any, attention_mask: Any) -> Iterator[tuple[slice, Any]]:
@@ -106,9 +165,8 @@ class _Written(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, read: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._read = read
         self._places = 0
 
     def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
@@ -131,13 +189,17 @@ class _Written(CacheLayerMixin):
         return self.keys[:, :, :end], self.values[:, :, :end]
 
     def get_seq_length(self) -> int:
-        return self._read + self._places
+        return self._places
+
+    def batch_select_indices(self, indices: Any) -> None:
+        self.keys = self.keys[indices]
+        self.values = self.values[indices]
 
     def get_max_length(self) -> int:
         return -1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self._read + self._places + query_length, 0
+        return self._places + query_length, 0
 
 
 _reading = local()

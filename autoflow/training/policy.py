@@ -104,7 +104,7 @@ def _flat(rewards: Sequence[float | None]) -> bool:
 
 def eager(trainer: type, rewards: Rewards) -> type:
     """The trainer's class, having its samples judged from the moment they are drawn: log-probabilities under policy
-    and reference are computed meanwhile."""
+    and reference are computed meanwhile. For a batch that can teach nothing, nothing is computed."""
 
     class Eager(trainer):
         def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> Any:
@@ -116,5 +116,17 @@ def eager(trainer: type, rewards: Rewards) -> type:
             rewards.begin(self._drawn_for, drawn[1], self.state.global_step)
             return drawn
 
+        def _compute_loss(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+            if not _teaches(self, inputs):
+                return sum(weight.sum() for weight in model.parameters() if weight.requires_grad) * 0.0
+            return super()._compute_loss(model, inputs)
+
     Eager.__name__ = trainer.__name__
     return Eager
+
+
+def _teaches(trainer: Any, inputs: Mapping[str, Any]) -> bool:
+    """Whether the loss of a batch can have a gradient: with equal rewards alone, only from a divergence or an entropy
+    in the loss. Several processes exchange gradients at each batch, so all of them compute."""
+    only_rewards = trainer.beta == 0 and not getattr(trainer, "_entropy_bonus_enabled", False)
+    return trainer.accelerator.num_processes > 1 or not only_rewards or bool(inputs["advantages"].any())

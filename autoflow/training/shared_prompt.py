@@ -46,6 +46,19 @@ def sharing(trainer: type, grammars: Grammars | None = None) -> type:
     """The trainer's class, computing log-probabilities with one copy of each prompt, and its grammar if it has one."""
 
     class Sharing(trainer):
+        _buffered_inputs: Any  # the trainer's own
+
+        def _prepare_inputs(self, generation_batch: Any) -> Any:
+            before = self._buffered_inputs
+            inputs = super()._prepare_inputs(generation_batch)
+            # The trainers deal a step's samples out at random, and each batch would read each prompt again. Where all
+            # of them go into one update, their order is nothing but time.
+            batches, update = self.args.steps_per_generation, self.args.gradient_accumulation_steps
+            if self._buffered_inputs is before or batches > update:
+                return inputs
+            self._buffered_inputs = by_prompt(self._buffered_inputs)
+            return self._buffered_inputs[self._step % batches]
+
         def _get_per_token_logps_and_entropies(  # noqa: PLR0917  called so by the trainers
             self,
             model: Any,
@@ -72,6 +85,25 @@ def sharing(trainer: type, grammars: Grammars | None = None) -> type:
 
     Sharing.__name__ = trainer.__name__
     return Sharing
+
+
+def by_prompt(batches: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the batches, dealt out anew with those of one prompt next to each other; what is no row stays."""
+    prompts = [row.tolist() for batch in batches for row in batch["prompt_ids"]]
+    order = sorted(range(len(prompts)), key=lambda row: prompts[row])
+    size = len(prompts) // len(batches)
+    dealt: list[dict[str, Any]] = [{} for _ in batches]
+    for name, first in batches[0].items():
+        if first is None or (isinstance(first, torch.Tensor) and first.ndim == 0):
+            rows = None
+        elif isinstance(first, torch.Tensor):
+            rows = torch.cat([batch[name] for batch in batches])[order]
+        else:
+            joined = [item for batch in batches for item in batch[name]]
+            rows = [joined[row] for row in order]
+        for number, batch in enumerate(dealt):
+            batch[name] = first if rows is None else rows[number * size : (number + 1) * size]
+    return dealt
 
 
 Head = Callable[[Any, Mapping[str, Any], Any, Sequence[Any]], tuple[Any, Any | None]]

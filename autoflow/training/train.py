@@ -360,7 +360,11 @@ class _Sitting:
         if judge is not None and prompts:
             score = Scoring({item.id: item for item in prompts}, judge, bridge)
         material = Material(
-            rows(prompts, typed=config.typed), self._recorded.demonstrations, self._recorded.turns, score
+            prompts=rows(prompts, typed=config.typed),
+            held_out=rows(held_out, typed=config.typed),
+            demonstrations=self._recorded.demonstrations,
+            turns=self._recorded.turns,
+            score=score,
         )
         look = None
         if judge is not None and config.held_out is not None:

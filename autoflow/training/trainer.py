@@ -28,10 +28,13 @@ Look = Callable[[Any, Any], dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run learns from; one of the three, by method."""
+    """What a run learns from, one of the three by method; and what it looks at."""
 
     prompts: Sequence[Mapping[str, Any]] = ()
     """`reinforce`, `grpo`: rows of `prompt` and `assignment`."""
+
+    held_out: Sequence[Mapping[str, Any]] = ()
+    """Rows that are looked at, for their grammars where samples are typed."""
 
     demonstrations: Any = None
     """`sft`: a data set of `prompt` and `completion`."""
@@ -97,7 +100,8 @@ def build(
         if shared_prompt.wanted(config.shared_prompt, model):
             grammars = None
             if config.typed:
-                grammars = typed.Grammars(material.prompts, tokenizer, model.get_output_embeddings().weight.shape[0])
+                typed_rows = [*material.prompts, *material.held_out]
+                grammars = typed.Grammars(typed_rows, tokenizer, model.get_output_embeddings().weight.shape[0])
             inner = model.get_base_model() if config.adapter is not None else model
             drawing.draw_together(inner, grammars, half=args.bf16 and not gpu)
             kind = shared_prompt.sharing(kind, grammars)

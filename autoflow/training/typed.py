@@ -112,6 +112,10 @@ class Holding(LogitsProcessor):
         self._read = input_ids.shape[1]
         return scores
 
+    def stay(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone."""
+        self._matchers = [self._matchers[row] for row in rows]
+
 
 def log_probabilities(logits: Any, tokens: Any, allowed: Any, temperature: float) -> tuple[Any, Any]:
     """Log-probabilities of the tokens, and entropies, among those allowed; each of shape (places,).

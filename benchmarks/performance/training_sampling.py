@@ -52,7 +52,7 @@ def main() -> None:
     draw_together(together, half=True)
     drawing = GenerationConfig(
         max_new_tokens=given.tokens, min_new_tokens=given.tokens, do_sample=True, temperature=1.0, top_k=0,
-        pad_token_id=0, eos_token_id=2,
+        pad_token_id=0, eos_token_id=[],
     )  # fmt: skip
     asked = batch(given.prompts, given.prompt_tokens, plain.config.vocab_size)
     taken: dict[str, list[float]] = {"library": [], "together": []}

@@ -61,6 +61,29 @@ def test_equal_rewards_have_no_advantage_and_change_nothing(
     assert [line["flat"] for line in trainer.state.log_history if "flat" in line] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(("beta", "spread", "computed"), [(0.0, False, 0), (0.0, True, 2), (0.1, False, 2)])
+def test_what_can_teach_nothing_is_not_computed(
+    beta: float, spread: bool, computed: int, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trl
+
+    losses = []
+    inner = trl.GRPOTrainer._compute_loss
+
+    def counted(*arguments: Any) -> Any:
+        losses.append(arguments)
+        return inner(*arguments)
+
+    monkeypatch.setattr(trl.GRPOTrainer, "_compute_loss", counted)
+    rewards = iter(range(1000))
+    score = scoring((lambda _: float(next(rewards))) if spread else (lambda _: 0.5))
+    trainer = made(config("grpo", model, trainer={"beta": beta}), tmp_path, score=score)
+    before = weights(trainer)
+    trainer.train()
+    assert len(losses) == computed
+    assert same(before, weights(trainer)) is not spread
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_known_bandit_is_solved(method: str, model: Path, tmp_path: Path) -> None:
     changes = {"max_steps": 40, "max_completion_length": 1, "learning_rate": 3e-2}

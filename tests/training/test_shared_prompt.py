@@ -57,8 +57,12 @@ def furthest(left: Any, right: Any) -> float:
 
 @pytest.mark.parametrize(("method", "lora"), [("reinforce", {"rank": 2, "alpha": 4}), ("grpo", None)])
 def test_samples_losses_and_weights_are_those_of_the_plain_way(
-    method: str, lora: Any, model: Path, tmp_path: Path
+    method: str, lora: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from autoflow.training import drawing
+
+    # What is compared is learned from the same samples: drawn together, they would be others from the same seed.
+    monkeypatch.setattr(drawing, "draw_together", lambda *_, **__: None)
     plain, texts, start, _ = trained(method, model, tmp_path / "plain", PROMPTS[:1], lora=lora, shared_prompt=False)
     shared, others, _, _ = trained(method, model, tmp_path / "shared", PROMPTS[:1], lora=lora, shared_prompt=True)
     assert others == texts
@@ -67,6 +71,45 @@ def test_samples_losses_and_weights_are_those_of_the_plain_way(
         left, right = ([line[name] for line in t.state.log_history if name in line] for t in (plain, shared))
         assert right == pytest.approx(left, abs=1e-5), name
     assert furthest(weights(plain), weights(shared)) < 1e-6 < furthest(start, weights(plain))
+
+
+@pytest.mark.parametrize("method", ["reinforce", "grpo"])
+def test_a_batch_has_the_samples_of_one_prompt_and_the_update_stays(
+    method: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoflow.training import drawing
+
+    monkeypatch.setattr(drawing, "draw_together", lambda *_, **__: None)
+    steps = {"gradient_accumulation_steps": 3, "num_generations": 4, "per_device_train_batch_size": 4}
+    plain, texts, start, dealt = trained(
+        method, model, tmp_path / "plain", PROMPTS, trainer=steps, lora=None, shared_prompt=False
+    )
+    shared, others, _, batches = trained(
+        method, model, tmp_path / "shared", PROMPTS, trainer=steps, lora=None, shared_prompt=True
+    )
+    assert others == texts
+    assert all(len({tuple(row.tolist()) for row in batch["prompt_ids"]}) == 1 for batch in batches)
+    assert len(batches) == len(dealt) == 9
+    assert any(len({tuple(row.tolist()) for row in batch["prompt_ids"]}) > 1 for batch in dealt)
+    assert furthest(weights(plain), weights(shared)) < 1e-6 < furthest(start, weights(plain))
+
+
+def test_what_the_batches_hold_is_dealt_out_by_prompt() -> None:
+    import torch
+
+    from autoflow.training.shared_prompt import by_prompt
+
+    def batch(prompts: list[int], names: list[str]) -> dict[str, Any]:
+        rows = torch.tensor(prompts)
+        return {"prompt_ids": rows[:, None], "advantages": rows / 10, "n": torch.tensor(4), "x": None, "names": names}
+
+    first, second = by_prompt([batch([2, 1], ["a", "b"]), batch([1, 2], ["c", "d"])])
+    assert first["prompt_ids"].tolist() == [[1], [1]]
+    assert second["prompt_ids"].tolist() == [[2], [2]]
+    assert [first["names"], second["names"]] == [["b", "c"], ["a", "d"]]
+    assert torch.equal(second["advantages"], torch.tensor([0.2, 0.2]))
+    assert first["n"] == 4
+    assert first["x"] is None
 
 
 def test_log_probabilities_of_several_prompts_are_those_of_the_plain_way(model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Samples held to a grammar: nothing else is drawn, and each token is credited among what the grammar left."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,23 @@ def test_what_the_grammar_decides_alone_teaches_nothing(model: Path, tmp_path: P
     trainer.train()
     after = weights(trainer)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_texts_for_held_out_prompts_are_of_their_grammar(model: Path, tmp_path: Path) -> None:
+    from autoflow.core.model import Message
+    from autoflow.training.sampling import sample
+
+    rows = prompts(GRAMMAR, None)
+    settings = config("grpo", model, typed=True)
+    trainer = made(settings, tmp_path, score=scoring(len), prompts=rows[1:], held_out=rows[:1])
+    look = partial(sample, trainer.model, trainer.processing_class, temperature=1.0, max_tokens=8)
+    held, free = (
+        {look([[Message("user", row["prompt"][0]["content"])]], seed=seed)[0].text for seed in range(12)}
+        for row in rows
+    )
+    assert held <= LANGUAGE
+    assert len(held) > 3
+    assert free - LANGUAGE
 
 
 def test_it_says_where_nothing_can_be_typed(model: Path, tmp_path: Path) -> None:
