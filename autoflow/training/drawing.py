@@ -65,7 +65,7 @@ def _write(  # noqa: PLR0917  a step of `generate`
         lengths: Of the prompts, without their padding; shape (rows,).
     """
     stated = writer.generation_config.eos_token_id if asked.eos_token_id is None else asked.eos_token_id
-    ends = torch.tensor([] if stated is None else stated, device=read.device).reshape(-1)
+    ends = torch.tensor([] if stated is None else stated, dtype=torch.long, device=read.device).reshape(-1)
     written = read.new_full((len(read), asked.max_new_tokens), asked.pad_token_id)
     live = torch.arange(len(read), device=read.device)
     cache = Cache(layers=[_Written() for _ in range(writer.config.num_hidden_layers)])
